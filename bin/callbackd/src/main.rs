@@ -1,0 +1,3 @@
+//! Takes nodes' reports off the wire and wakes who waits for them.
+
+fn main() {}

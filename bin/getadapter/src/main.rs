@@ -1,0 +1,3 @@
+//! Asks nodes, through genesis, what network adapters they have.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Makes, dumps, restores, reads and changes xCAT's tables.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Fork, report pipe, deadline, reap, batches, signals, adoption of inherited descriptors.

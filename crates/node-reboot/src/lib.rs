@@ -1,0 +1,1 @@
+//! Power and rebooting of nodes.

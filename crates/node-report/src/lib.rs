@@ -1,0 +1,1 @@
+//! A node's report: claim, spool, bell, apply; waiter, poster, listener.

@@ -1,0 +1,1 @@
+//! Node names: expand, fold, groups.

@@ -1,0 +1,19 @@
+//! What every program shares: messages, exit codes, standard output, escaping of outside text,
+//! syslog, progress on a terminal, where files live.
+//!
+//! A program is a front (`main.rs`: arguments, one call, exit) and a library. This crate is the only
+//! one that prints or exits.
+
+mod escape;
+mod front;
+mod interrupt;
+mod output;
+pub mod paths;
+mod progress;
+pub mod syslog;
+
+pub use escape::escape;
+pub use front::{Usage, VERSION, complain, exit, run};
+pub use interrupt::Interrupt;
+pub use output::{Output, StatusFd, write_failed};
+pub use progress::Progress;

@@ -1,0 +1,72 @@
+//! Standard output that survives its reader, and the status descriptor.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+
+/// Standard output, one record per line, each written at once: the next program in the pipe sees a
+/// record when it is made. A reader that has gone is a quiet end, not a panic.
+#[derive(Debug, Default)]
+pub struct Output {
+    closed: bool,
+    failed: Option<io::Error>,
+}
+
+impl Output {
+    /// Standard output, open.
+    pub fn new() -> Output {
+        Output::default()
+    }
+
+    /// Writes a line. Whoever builds it has escaped what came from outside.
+    pub fn line(&mut self, text: &str) {
+        self.bytes(format!("{text}\n").as_bytes());
+    }
+
+    /// Writes bytes as they are (a table's dump), then flushes.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        if self.closed {
+            return;
+        }
+        let mut out = io::stdout().lock();
+        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+            self.closed = true;
+            // EBADF: started with standard output closed, as some init scripts do.
+            if error.kind() != io::ErrorKind::BrokenPipe
+                && error.raw_os_error() != Some(nix::errno::Errno::EBADF as i32)
+            {
+                self.failed = Some(error);
+            }
+        }
+    }
+
+    /// The error that ended the output, if it was not just a reader that left (a full disk, say).
+    pub fn finish(self) -> io::Result<()> {
+        self.failed.map_or(Ok(()), Err)
+    }
+}
+
+/// `--status-fd N`: a line `node,status` for each node as it is settled.
+#[derive(Debug)]
+pub struct StatusFd(File);
+
+impl StatusFd {
+    /// Over a descriptor that the front has adopted.
+    pub fn new(fd: OwnedFd) -> StatusFd {
+        StatusFd(File::from(fd))
+    }
+
+    /// Writes one line. A reader that left is not an error: the summary still tells everything.
+    pub fn settled(&mut self, node: &str, status: u8) {
+        let _ = self.0.write_all(format!("{node},{status}\n").as_bytes());
+    }
+}
+
+/// Writes the failed nodes as one noderange, for `--failed-to FILE` and then `^FILE`. The file is
+/// complete or as it was: written beside, then renamed.
+pub fn write_failed(path: &std::path::Path, noderange: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    std::fs::write(&beside, format!("{noderange}\n"))?;
+    std::fs::rename(&beside, path)
+}

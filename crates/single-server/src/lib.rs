@@ -1,0 +1,1 @@
+//! One lock, one holder, a published address.

@@ -1,0 +1,1 @@
+//! xcatrequest and xcatresponse, their limits, and how a node finds and asks its master.

@@ -1,0 +1,1 @@
+//! xCAT's tables: SQLite files or PostgreSQL, read by set, written in one transaction.

@@ -1,0 +1,1 @@
+//! Support for scenarios over several programs.
