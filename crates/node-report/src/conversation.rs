@@ -19,8 +19,10 @@ pub(crate) enum Ended {
     Badly(String),
 }
 
-/// Reads requests until the peer closes and answers each. `ask` brings a message to whoever stores
-/// reports and returns what that says.
+/// Reads requests and answers each; ends when the peer closes or all that it sent is answered. xCAT's
+/// daemon waits for more; a stock node's `openssl s_client -quiet` waits until the server closes, so
+/// that would be 15 s of silence in every boot. `ask` brings a message to whoever stores reports and
+/// returns what that says.
 pub(crate) fn hold(stream: &mut (impl Read + Write), ask: &mut dyn FnMut(&Ask) -> io::Result<Reply>) -> Ended {
     let limits = Limits::default();
     let mut framer = Framer::new(&limits);
@@ -38,18 +40,19 @@ pub(crate) fn hold(stream: &mut (impl Read + Write), ask: &mut dyn FnMut(&Ask) -
                 return if gone(&error) { Ended::Well(answered) } else { Ended::Badly(error.to_string()) };
             }
         }
-        match stream.read(&mut chunk) {
-            Ok(0) if framer.is_empty() => return Ended::Well(answered),
-            Ok(0) => return Ended::Badly("closed in the middle of a request".into()),
-            Ok(n) => {
-                if let Err(error) = framer.feed(&chunk[..n]) {
-                    return Ended::Badly(error.to_string());
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if framer.is_empty() && answered > 0 && (gone(&error) || silent(&error)) => return Ended::Well(answered),
-            Err(error) if silent(&error) => return Ended::Badly("silence".into()),
-            Err(error) => return Ended::Badly(error.to_string()),
+        if answered > 0 && !framer.is_inside() {
+            return Ended::Well(answered);
+        }
+        let trouble = match stream.read(&mut chunk) {
+            Ok(0) if framer.is_inside() => return Ended::Badly("closed in the middle of a request".into()),
+            Ok(0) => return Ended::Well(answered),
+            Ok(n) => framer.feed(&chunk[..n]).map_or_else(|error| Some(error.to_string()), |()| None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Some("silence".into()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = trouble {
+            return Ended::Badly(why);
         }
     }
 }
@@ -71,7 +74,7 @@ fn answer(request: &[u8], limits: &Limits, ask: &mut dyn FnMut(&Ask) -> io::Resu
         Reply::Stored => response::done(),
         Reply::Busy(why) => response::error(&format!("busy, try later: {why}"), 1),
         Reply::Refused(why) => response::error(&why, 1),
-        Reply::Destiny { node, destiny } => response::destiny(&node, &destiny),
+        Reply::Destiny { node, destiny } => response::destiny(&node, &destiny, &[]),
         Reply::Lines(lines) => response::data(&lines),
     })
 }
@@ -87,8 +90,4 @@ fn report(root: &Element) -> Result<Ask, String> {
 
 fn gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof)
-}
-
-fn silent(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

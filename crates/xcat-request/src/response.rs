@@ -71,6 +71,12 @@ pub fn discover() -> String {
     response(vec![Element::leaf("destiny", "discover")]) + &done()
 }
 
+/// The whole answer to a user's command: one `<data>` element per line of text, then [`done`].
+pub fn data(lines: &[String]) -> String {
+    let leaves = lines.iter().map(|line| Element::leaf("data", line.as_str())).collect();
+    response(leaves) + &done()
+}
+
 fn response(children: Vec<Element>) -> String {
     sanitised(document(&Element::node("xcatresponse", children)))
 }
