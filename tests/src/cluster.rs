@@ -38,23 +38,45 @@ impl Cluster {
     /// takes.
     pub fn new(count: usize) -> Cluster {
         let root = tempfile::tempdir().expect("tempdir");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
-        let cluster = Cluster { root, port, nodes: count };
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+            .port();
+        let cluster = Cluster {
+            root,
+            port,
+            nodes: count,
+        };
         fs::create_dir(cluster.path("tables")).expect("tables");
         let hook = cluster.path("hook");
         let calls = cluster.path("calls");
         nix::unistd::mkfifo(&calls, nix::sys::stat::Mode::S_IRWXU).expect("fifo");
         // The whole call is one write to the FIFO when the test opens it.
-        let script = format!("#!/bin/sh\nset -eu\nnodes=$(cat)\nprintf '%s\\n' \"$1\" \"$2\" \"$NODETOOLS_PIN\" \"$NODETOOLS_NONCE\" \"$nodes\" > '{}'\n", calls.display());
+        let script = format!(
+            "#!/bin/sh\nset -eu\nnodes=$(cat)\nprintf '%s\\n' \"$1\" \"$2\" \"$NODETOOLS_PIN\" \"$NODETOOLS_NONCE\" \"$nodes\" > '{}'\n",
+            calls.display()
+        );
         fs::write(&hook, script).expect("hook");
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("mode");
-        cluster.restore("site", "#key,value,comments,disable", [
-            vec!["master".into(), "127.0.0.1".into()],
-            vec!["nodetoolsport".into(), port.to_string()],
-            vec!["bootcmd".into(), hook.display().to_string()],
-        ]);
-        cluster.restore("nodelist", "#node,groups", (1..=count).map(|i| vec![format!("n{i}"), "all".into()]));
-        cluster.restore("hosts", "#node,ip", (1..=count).map(|i| vec![format!("n{i}"), Cluster::address(i).to_string()]));
+        cluster.restore(
+            "site",
+            "#key,value,comments,disable",
+            [
+                vec!["master".into(), "127.0.0.1".into()],
+                vec!["nodetoolsport".into(), port.to_string()],
+                vec!["bootcmd".into(), hook.display().to_string()],
+            ],
+        );
+        cluster.restore(
+            "nodelist",
+            "#node,groups",
+            (1..=count).map(|i| vec![format!("n{i}"), "all".into()]),
+        );
+        cluster.restore(
+            "hosts",
+            "#node,ip",
+            (1..=count).map(|i| vec![format!("n{i}"), Cluster::address(i).to_string()]),
+        );
         cluster
     }
 
@@ -91,8 +113,14 @@ impl Cluster {
 
     /// Reports that wait in the spool.
     pub fn waiting(&self) -> Vec<String> {
-        let names = fs::read_dir(self.spool()).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let mut names: Vec<String> = names.filter(|name| name.starts_with(|c: char| c.is_ascii_digit())).collect();
+        let names = fs::read_dir(self.spool())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names
+            .filter(|name| name.starts_with(|c: char| c.is_ascii_digit()))
+            .collect();
         names.sort();
         names
     }
@@ -106,7 +134,13 @@ impl Cluster {
 
     /// Puts a command of any kind into this cluster.
     pub fn environment(&self, command: &mut Command) {
-        command.env("NODETOOLS_ROOT", self.root.path()).env("XCATCFG", format!("SQLite:{}", self.path("tables").display())).env("XCATROOT", self.path("opt/xcat"));
+        command
+            .env("NODETOOLS_ROOT", self.root.path())
+            .env(
+                "XCATCFG",
+                format!("SQLite:{}", self.path("tables").display()),
+            )
+            .env("XCATROOT", self.path("opt/xcat"));
     }
 
     /// Runs a program of ours to its end.
@@ -122,10 +156,18 @@ impl Cluster {
     /// Waits until the hook is called and takes the call.
     pub fn booted(&self) -> Boot {
         let mut text = String::new();
-        fs::File::open(self.path("calls")).and_then(|mut calls| calls.read_to_string(&mut text)).expect("calls");
+        fs::File::open(self.path("calls"))
+            .and_then(|mut calls| calls.read_to_string(&mut text))
+            .expect("calls");
         let mut lines = text.lines().map(String::from);
         let mut next = || lines.next().expect("a whole call");
-        Boot { action: next(), report: next(), pin: next(), nonce: next(), nodes: lines.collect() }
+        Boot {
+            action: next(),
+            report: next(),
+            pin: next(),
+            nonce: next(),
+            nodes: lines.collect(),
+        }
     }
 
     /// What the table holds of a node.
@@ -137,20 +179,29 @@ impl Cluster {
 
     /// The rows of `taskstate`, without the header.
     pub fn claims(&self) -> Vec<String> {
-        self.run("xtab", &["dump", "taskstate"]).stdout.lines().skip(1).map(String::from).collect()
+        self.run("xtab", &["dump", "taskstate"])
+            .stdout
+            .lines()
+            .skip(1)
+            .map(String::from)
+            .collect()
     }
 
     /// Fills a table.
     pub fn restore(&self, table: &str, header: &str, rows: impl IntoIterator<Item = Vec<String>>) {
         let mut text = format!("{header}\n");
         for row in rows {
-            let fields: Vec<String> = row.iter().map(|field| format!("\"{}\"", field.replace('"', "\"\""))).collect();
+            let fields: Vec<String> = row
+                .iter()
+                .map(|field| format!("\"{}\"", field.replace('"', "\"\"")))
+                .collect();
             text.push_str(&fields.join(","));
             text.push('\n');
         }
         let file = self.path(&format!("{table}.csv"));
         fs::write(&file, text).expect("csv");
-        self.run("xtab", &["restore", &file.display().to_string()]).code(0);
+        self.run("xtab", &["restore", &file.display().to_string()])
+            .code(0);
     }
 
     /// The root directory.

@@ -22,14 +22,28 @@ pub struct Node {
 impl Node {
     /// Node `nI` of the cluster.
     pub fn of(cluster: &Cluster, i: usize) -> Node {
-        Node { address: Cluster::address(i), port: cluster.port }
+        Node {
+            address: Cluster::address(i),
+            port: cluster.port,
+        }
     }
 
     /// Connects, without TLS yet.
     pub fn connect(&self) -> std::io::Result<TcpStream> {
-        let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-        bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(self.address, 0)))?;
-        connect(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port)))?;
+        let socket = socket(
+            AddressFamily::Inet,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
+        bind(
+            socket.as_raw_fd(),
+            &SockaddrIn::from(SocketAddrV4::new(self.address, 0)),
+        )?;
+        connect(
+            socket.as_raw_fd(),
+            &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port)),
+        )?;
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(stream)
@@ -37,8 +51,11 @@ impl Node {
 
     /// Connects with TLS, trusting anyone, as a stock node does.
     pub fn dial(&self) -> std::io::Result<Stream> {
-        let context = ClientContext::new(&Trust::Anyone, None, OldSuites::No).map_err(std::io::Error::other)?;
-        context.connect(self.connect()?, "callbackd").map_err(std::io::Error::other)
+        let context = ClientContext::new(&Trust::Anyone, None, OldSuites::No)
+            .map_err(std::io::Error::other)?;
+        context
+            .connect(self.connect()?, "callbackd")
+            .map_err(std::io::Error::other)
     }
 
     /// Sends bytes and returns everything that comes until the end.
@@ -69,5 +86,8 @@ pub fn adapters_xml(names: &[&str]) -> String {
 
 /// A whole report of a stock script; `more` goes before the adapters (a nonce, say).
 pub fn report_xml(more: &str, names: &[&str]) -> String {
-    format!("<xcatrequest>\n<command>getadapter</command>\n<action>update</action>\n{more}{}</xcatrequest>\n", adapters_xml(names))
+    format!(
+        "<xcatrequest>\n<command>getadapter</command>\n<action>update</action>\n{more}{}</xcatrequest>\n",
+        adapters_xml(names)
+    )
 }

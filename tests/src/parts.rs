@@ -4,7 +4,11 @@ use std::process::{Command, Stdio};
 
 /// True if `program` can be started; else says so loudly, and fails under CI.
 pub fn have(program: &str) -> bool {
-    let found = Command::new("sh").args(["-c", "command -v -- \"$0\" >/dev/null", program]).stdin(Stdio::null()).status().is_ok_and(|status| status.success());
+    let found = Command::new("sh")
+        .args(["-c", "command -v -- \"$0\" >/dev/null", program])
+        .stdin(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
     found || missing(program)
 }
 
@@ -14,7 +18,10 @@ pub fn root() -> bool {
 }
 
 fn missing(part: &str) -> bool {
-    assert!(std::env::var_os("CI").is_none(), "{part}: is missing, and this is CI");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{part}: is missing, and this is CI"
+    );
     eprintln!("skipped: {part} missing");
     false
 }

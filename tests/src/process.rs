@@ -12,7 +12,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The path of a built program: beside the test's own executable (`target/PROFILE/deps/TEST`).
 pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("own path");
-    let found = own.ancestors().map(|dir| dir.join(name)).find(|path| path.is_file());
+    let found = own
+        .ancestors()
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("{name}: is not built (cargo build --workspace comes first)"))
 }
 
@@ -41,7 +44,13 @@ impl Finished {
     /// Asserts the exit code, showing everything if it is another.
     #[track_caller]
     pub fn code(&self, wanted: i32) -> &Finished {
-        assert_eq!(self.status.code(), Some(wanted), "\nstdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(
+            self.status.code(),
+            Some(wanted),
+            "\nstdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 }
@@ -63,10 +72,18 @@ struct Lines {
 impl Running {
     /// Starts it.
     pub fn start(command: &mut Command) -> Running {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start");
         let stdout = Lines::of(child.stdout.take().expect("stdout"));
         let stderr = Lines::of(child.stderr.take().expect("stderr"));
-        Running { child, stdout, stderr }
+        Running {
+            child,
+            stdout,
+            stderr,
+        }
     }
 
     /// Its pid.
@@ -100,9 +117,15 @@ impl Running {
     /// Ends a program that runs under strace: TERM to the traced one, or it is dead already.
     pub fn end_traced(mut self) {
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
-        for pid in std::fs::read_to_string(children).unwrap_or_default().split_whitespace() {
+        for pid in std::fs::read_to_string(children)
+            .unwrap_or_default()
+            .split_whitespace()
+        {
             if let Ok(pid) = pid.parse() {
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+                let _ = nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(pid),
+                    nix::sys::signal::Signal::SIGKILL,
+                );
             }
         }
         let _ = self.child.wait();
@@ -117,7 +140,11 @@ impl Running {
     /// Waits for its end.
     pub fn finish(mut self) -> Finished {
         let status = self.child.wait().expect("wait");
-        Finished { status, stdout: self.stdout.rest(), stderr: self.stderr.rest() }
+        Finished {
+            status,
+            stdout: self.stdout.rest(),
+            stderr: self.stderr.rest(),
+        }
     }
 }
 
@@ -142,7 +169,10 @@ impl Lines {
                 line.clear();
             }
         });
-        Lines { incoming, seen: Vec::new() }
+        Lines {
+            incoming,
+            seen: Vec::new(),
+        }
     }
 
     #[track_caller]
@@ -175,6 +205,9 @@ impl Lines {
 /// A command for a built program, with nothing of this environment but PATH.
 pub(crate) fn bare(path: &Path) -> Command {
     let mut command = Command::new(path);
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdin(Stdio::null());
     command
 }

@@ -16,7 +16,10 @@ const PLAYERS: usize = 50;
 #[test]
 fn a_thousand_reports_in_a_second_are_all_stored_and_none_torn() {
     let cluster = Cluster::new(NODES);
-    let scan = cluster.start("getadapter", &["all", "--timeout", "300", "--fanout", "1000"]);
+    let scan = cluster.start(
+        "getadapter",
+        &["all", "--timeout", "300", "--fanout", "1000"],
+    );
     let boot = cluster.booted();
     assert_eq!(boot.nodes.len(), NODES);
     let names: Vec<String> = (0..26).map(|i| format!("eth{i}")).collect();
@@ -27,34 +30,64 @@ fn a_thousand_reports_in_a_second_are_all_stored_and_none_torn() {
     let port = cluster.port;
     let players: Vec<_> = (0..PLAYERS)
         .map(|_| {
-            let (next, acknowledged, report) = (Arc::clone(&next), Arc::clone(&acknowledged), Arc::clone(&report));
+            let (next, acknowledged, report) = (
+                Arc::clone(&next),
+                Arc::clone(&acknowledged),
+                Arc::clone(&report),
+            );
             std::thread::spawn(move || {
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     if i > NODES {
                         return;
                     }
-                    let node = Node { address: Cluster::address(i), port };
+                    let node = Node {
+                        address: Cluster::address(i),
+                        port,
+                    };
                     // A stock node does not try again: whoever is not acknowledged here was refused.
-                    if node.say(report.as_bytes()).is_ok_and(|answer| answer.contains("serverdone") && !answer.contains("<error>")) {
+                    if node.say(report.as_bytes()).is_ok_and(|answer| {
+                        answer.contains("serverdone") && !answer.contains("<error>")
+                    }) {
                         acknowledged.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             })
         })
         .collect();
-    players.into_iter().for_each(|player| player.join().unwrap());
-    assert_eq!(acknowledged.load(Ordering::Relaxed), NODES, "all were acknowledged at the first try");
+    players
+        .into_iter()
+        .for_each(|player| player.join().unwrap());
+    assert_eq!(
+        acknowledged.load(Ordering::Relaxed),
+        NODES,
+        "all were acknowledged at the first try"
+    );
     let finished = scan.finish();
     finished.code(0);
-    let answered: BTreeSet<&str> = finished.stdout.lines().filter_map(|line| line.split(':').next()).collect();
-    assert_eq!((answered.len(), finished.stdout.lines().count()), (NODES, NODES * 26));
+    let answered: BTreeSet<&str> = finished
+        .stdout
+        .lines()
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    assert_eq!(
+        (answered.len(), finished.stdout.lines().count()),
+        (NODES, NODES * 26)
+    );
     let dump = cluster.run("xtab", &["get", "all", "nics.nicsadapter", "--json"]);
     let wanted = cluster.stored("n1").unwrap();
     assert_eq!(wanted.split(',').count(), 26);
-    let rows: Vec<serde_json::Value> = dump.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<serde_json::Value> = dump
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(rows.len(), NODES);
-    assert!(rows.iter().all(|row| row["nics.nicsadapter"].as_str() == Some(&wanted)), "none is torn");
+    assert!(
+        rows.iter()
+            .all(|row| row["nics.nicsadapter"].as_str() == Some(&wanted)),
+        "none is torn"
+    );
     assert!(cluster.claims().is_empty());
     assert!(cluster.waiting().is_empty());
 }
@@ -62,7 +95,10 @@ fn a_thousand_reports_in_a_second_are_all_stored_and_none_torn() {
 #[test]
 fn two_hundred_reports_of_twenty_kilobytes_at_once() {
     let cluster = Cluster::new(200);
-    let scan = cluster.start("getadapter", &["all", "--timeout", "300", "--fanout", "200"]);
+    let scan = cluster.start(
+        "getadapter",
+        &["all", "--timeout", "300", "--fanout", "200"],
+    );
     cluster.booted();
     let names: Vec<String> = (0..86).map(|i| format!("eth{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -72,10 +108,21 @@ fn two_hundred_reports_of_twenty_kilobytes_at_once() {
     let players: Vec<_> = (1..=200)
         .map(|i| {
             let report = Arc::clone(&report);
-            std::thread::spawn(move || Node { address: Cluster::address(i), port }.say(report.as_bytes()).unwrap())
+            std::thread::spawn(move || {
+                Node {
+                    address: Cluster::address(i),
+                    port,
+                }
+                .say(report.as_bytes())
+                .unwrap()
+            })
         })
         .collect();
-    assert!(players.into_iter().all(|player| player.join().unwrap().contains("serverdone")));
+    assert!(
+        players
+            .into_iter()
+            .all(|player| player.join().unwrap().contains("serverdone"))
+    );
     let finished = scan.finish();
     finished.code(0);
     assert_eq!(finished.stdout.lines().count(), 200 * 86);
