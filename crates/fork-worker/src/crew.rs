@@ -324,7 +324,12 @@ impl<K: Clone> Crew<K> {
 
 impl<K: Clone> Drop for Crew<K> {
     fn drop(&mut self) {
-        self.terminate();
+        if self.owner == getpid() {
+            self.terminate();
+        } else {
+            // The descriptors were closed at the fork, and may be other files by now.
+            std::mem::forget(std::mem::take(&mut self.running));
+        }
     }
 }
 
