@@ -21,6 +21,7 @@ mod clock;
 mod crew;
 mod descriptors;
 mod job;
+mod launch;
 mod outcome;
 mod report;
 mod running;
