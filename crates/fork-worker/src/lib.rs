@@ -18,6 +18,7 @@
 
 mod child;
 mod clock;
+pub mod command;
 mod crew;
 mod descriptors;
 mod job;
