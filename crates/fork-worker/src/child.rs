@@ -94,14 +94,15 @@ pub(crate) fn keep_child_statuses() {
 
 /// Refuses if this process has several threads.
 fn one_thread() -> io::Result<()> {
-    let threads = std::fs::read_dir("/proc/self/task")
-        .map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("/proc/self/task: {error}: cannot see whether there are other threads"),
-            )
-        })?
-        .count();
+    let tasks = std::fs::read_dir("/proc/self/task").map_err(|error| match error.kind() {
+        // Others (no free descriptor, say) keep their number: the caller acts on it.
+        io::ErrorKind::NotFound => io::Error::new(
+            io::ErrorKind::NotFound,
+            "/proc is not mounted: cannot see whether there are other threads",
+        ),
+        _ => error,
+    })?;
+    let threads = tasks.count();
     if threads == 1 {
         return Ok(());
     }

@@ -2,10 +2,10 @@
 #![allow(unsafe_code)] // close_range and closing by number have no safe form.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::pipe2;
+use nix::unistd::{Pid, pipe2};
 
 /// A pipe, close-on-exec, both ends above 2. In a process that was started with a standard stream
 /// closed, a plain pipe could become "standard error" and get somebody's messages.
@@ -26,9 +26,9 @@ pub(crate) fn above_2(fd: OwnedFd) -> io::Result<OwnedFd> {
 
 /// Makes reads and writes return at once. The flag belongs to the open file, so only for files that
 /// no other process has.
-pub(crate) fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
-    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
-    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+pub(crate) fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL)?);
+    fcntl(fd.as_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
 }
 
@@ -55,6 +55,15 @@ pub(crate) fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
 pub(crate) fn close_range(first: RawFd, last: RawFd, flags: libc::c_uint) -> bool {
     // SAFETY: takes numbers only. The callers own what they close.
     unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) == 0 }
+}
+
+/// A descriptor that becomes readable when our child `pid` ends; None before kernel 5.3.
+pub(crate) fn pidfd(pid: Pid) -> Option<OwnedFd> {
+    // SAFETY: takes numbers only.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let fd = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+    // SAFETY: the kernel has just made this descriptor, close-on-exec; nobody else owns it.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Numbers of the open descriptors above 2.

@@ -20,7 +20,8 @@ pub struct Job {
     pub line_limit: usize,
     /// Longest report, in bytes.
     pub total_limit: usize,
-    /// The work itself.
+    /// The work itself. It runs in the child; the parent drops what it captured once the child has
+    /// been forked, and a captured file stays open in the child only if it is among `keep`.
     pub body: Body,
 }
 

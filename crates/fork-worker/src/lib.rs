@@ -18,9 +18,11 @@
 
 mod child;
 mod clock;
+pub mod command;
 mod crew;
 mod descriptors;
 mod job;
+mod launch;
 mod outcome;
 mod report;
 mod running;

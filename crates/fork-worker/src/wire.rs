@@ -100,3 +100,57 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::{BAD, Decoder, GOOD, LINE, encode, one_line};
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_however_it_is_cut(
+            texts in prop::collection::vec("[^\n]{0,40}", 0..20),
+            good: bool,
+            verdict in "[^\n]{0,40}",
+            cut in 1_usize..50,
+        ) {
+            let mut bytes: Vec<u8> = texts.iter().flat_map(|text| encode(LINE, text)).collect();
+            bytes.extend(encode(if good { GOOD } else { BAD }, &verdict));
+            let mut decoder = Decoder::new(160, bytes.len());
+            let mut lines = Vec::new();
+            for part in bytes.chunks(cut) {
+                decoder.feed(part, &mut lines).unwrap();
+            }
+            prop_assert_eq!(lines, texts);
+            let expected = if good { Ok(verdict) } else { Err(verdict) };
+            prop_assert_eq!(decoder.verdict(), Some(expected));
+        }
+
+        #[test]
+        fn any_bytes_stay_within_the_limits(
+            parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..20),
+        ) {
+            let mut decoder = Decoder::new(20, 300);
+            let mut lines = Vec::new();
+            let mut fed = 0;
+            for part in &parts {
+                if decoder.feed(part, &mut lines).is_err() {
+                    break;
+                }
+                fed += part.len();
+            }
+            prop_assert!(fed <= 300);
+            // Lossy decoding triples a byte at most.
+            prop_assert!(lines.iter().all(|line| line.len() <= 60 && !line.contains('\n')));
+        }
+
+        #[test]
+        fn a_verdict_is_one_line_within_its_limit(text: String, limit in 0_usize..50) {
+            let line = one_line(&text, limit);
+            prop_assert!(line.len() <= limit && !line.contains('\n'));
+        }
+    }
+}

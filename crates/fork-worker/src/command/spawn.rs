@@ -1,0 +1,149 @@
+//! fork and exec, with nothing in between that allocates, locks or could run the parent's code.
+#![allow(unsafe_code)] // fork, dup2, execve.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::unistd::{Pid, getpid};
+
+use super::image::{Image, Pointers};
+use crate::child::{die_with, keep_child_statuses, leave, reset_signals};
+use crate::descriptors::{close_range, listed, pipe};
+
+/// Where the new process belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Our child, leader of a group of its own, killed when we die.
+    Group,
+    /// Nobody's child, in a session of its own, in `/`. The pid is that of a process in between, which
+    /// ends at once.
+    Detached,
+}
+
+/// Starts the program; returns once it runs. `streams` become 0 to 2 and must be above those.
+pub(crate) fn spawn(image: &Image, streams: [BorrowedFd<'_>; 3], place: Place) -> io::Result<Pid> {
+    keep_child_statuses();
+    let (failure, report) = pipe()?;
+    // For kernels without close_range: the list is made here, because there nothing may allocate.
+    let others = listed().unwrap_or_default();
+    let plan = Plan {
+        image,
+        pointers: image.pointers(),
+        streams: streams.map(|stream| stream.as_raw_fd()),
+        others,
+        report: report.as_raw_fd(),
+        parent: getpid(),
+        place,
+    };
+    let mut before = SigSet::empty();
+    sigprocmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::all()),
+        Some(&mut before),
+    )?;
+    // SAFETY: the child only makes calls that are safe in a signal handler, then executes or ends.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        become_it(&plan);
+    }
+    let forked = Errno::result(pid);
+    let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+    let child = Pid::from_raw(forked?);
+    drop(report);
+    // End of file: exec has closed it. Four bytes: the error number.
+    let mut number = Vec::new();
+    let read = File::from(failure).take(4).read_to_end(&mut number);
+    let failed = match (read, <[u8; 4]>::try_from(number)) {
+        (Err(error), _) => Some(error),
+        (_, Ok(number)) => Some(io::Error::from_raw_os_error(i32::from_ne_bytes(number))),
+        _ => restored.err().map(io::Error::from),
+    };
+    match failed {
+        None => Ok(child),
+        Some(error) => {
+            let _ = nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL);
+            let _ = reap(child);
+            Err(error)
+        }
+    }
+}
+
+/// Waits for this child and takes its raw wait status.
+pub(crate) fn reap(child: Pid) -> io::Result<i32> {
+    loop {
+        let mut status = 0;
+        // SAFETY: writes one int to memory of that size.
+        let result = unsafe { libc::waitpid(child.as_raw(), &mut status, 0) };
+        match Errno::result(result) {
+            Ok(_) => return Ok(status),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// All that the child needs, made before the fork.
+struct Plan<'a> {
+    image: &'a Image,
+    pointers: Pointers<'a>,
+    streams: [RawFd; 3],
+    others: Vec<RawFd>,
+    report: RawFd,
+    parent: Pid,
+    place: Place,
+}
+
+fn become_it(plan: &Plan<'_>) -> ! {
+    let Err(error) = try_to_become(plan);
+    let number = (error as i32).to_ne_bytes();
+    // SAFETY: four bytes from an array of four. Nothing is left to do if it fails.
+    unsafe { libc::write(plan.report, number.as_ptr().cast(), number.len()) };
+    leave(127)
+}
+
+fn try_to_become(plan: &Plan<'_>) -> Result<std::convert::Infallible, Errno> {
+    reset_signals(libc::SIG_DFL);
+    match plan.place {
+        Place::Group => {
+            // SAFETY: takes numbers only.
+            Errno::result(unsafe { libc::setpgid(0, 0) })?;
+            die_with(plan.parent).map_err(|_| Errno::last())?;
+        }
+        Place::Detached => detach()?,
+    }
+    for (number, stream) in (0..).zip(plan.streams) {
+        // SAFETY: takes numbers only; the streams are above 2, so none is overwritten before its turn.
+        Errno::result(unsafe { libc::dup2(stream, number) })?;
+    }
+    if !close_range(3, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC) {
+        for fd in &plan.others {
+            // SAFETY: takes numbers only. EBADF is the listing's own descriptor.
+            unsafe { libc::fcntl(*fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    // SAFETY: three valid pointers; both arrays end with a null and outlive the call.
+    unsafe {
+        libc::execve(
+            plan.image.path.as_ptr(),
+            plan.pointers.args.as_ptr(),
+            plan.pointers.env.as_ptr(),
+        )
+    };
+    Err(Errno::last())
+}
+
+/// The second fork: a session's leader could get a terminal, and its child is nobody's.
+fn detach() -> Result<(), Errno> {
+    // SAFETY: takes nothing.
+    Errno::result(unsafe { libc::setsid() })?;
+    // SAFETY: as the first fork.
+    match Errno::result(unsafe { libc::fork() })? {
+        // SAFETY: a path that ends with a null.
+        0 => Errno::result(unsafe { libc::chdir(c"/".as_ptr()) }).map(drop),
+        _ => leave(0),
+    }
+}
