@@ -38,6 +38,14 @@ impl Addresses {
         }
     }
 
+    /// Every address that is of exactly one node, with it.
+    pub fn iter(&self) -> impl Iterator<Item = (IpAddr, &str)> {
+        self.nodes.iter().filter_map(|(address, owner)| match owner {
+            Owner::One(node) => Some((*address, node.as_str())),
+            Owner::Several => None,
+        })
+    }
+
     /// Reads the map: the `hosts` table (`ip`, `otherinterfaces`), `nics.nicips`, then, for nodes
     /// that those do not know, the resolver (which reads `/etc/hosts`). Blocks on the resolver, so
     /// it runs in a child.

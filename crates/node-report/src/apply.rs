@@ -1,10 +1,10 @@
 //! From the spool to the tables. Any program of ours may do it, at any time, and being killed in the
 //! middle costs nothing: the files go only after the commit, and applying one twice changes nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use adapter_facts::{Adapter, column};
-use xcat_tables::{Tables, Transaction};
+use xcat_tables::{Row, Tables, Transaction};
 
 use crate::Error;
 use crate::claim::{self, Claim, Life, Me};
@@ -57,6 +57,17 @@ pub struct Outcome {
     pub rejected: Vec<(String, String)>,
 }
 
+/// The stored adapters of each of `nodes` that has any.
+pub fn columns(tables: &Tables, nodes: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    own_values(tables, TABLE, COLUMN, nodes)
+}
+
+/// What the nodes' own rows say in one column; groups do not count.
+pub(crate) fn own_values(tables: &Tables, table: &str, column: &str, nodes: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    let wanted: BTreeSet<&str> = nodes.iter().map(String::as_str).collect();
+    Ok(values(&tables.rows(table)?, column, &wanted))
+}
+
 enum Fate {
     Store(Report),
     Reject(String),
@@ -98,7 +109,7 @@ impl Place {
             let now = change.now()?;
             let mut claims = claim::by_node(change)?;
             let mut newest: HashMap<String, u64> = HashMap::new();
-            let before = columns(change, batch)?;
+            let before = batch_columns(change, batch)?;
             for (file, name) in batch {
                 match self.fate(file, name, claims.get(&name.node), newest.get(&name.node), now) {
                     Fate::Store(report) => {
@@ -168,11 +179,13 @@ impl Place {
 }
 
 /// The column of each node in the batch, as it is now.
-fn columns(change: &Transaction<'_>, batch: &[(String, FileName)]) -> Result<BTreeMap<String, String>, Error> {
-    let wanted: std::collections::BTreeSet<&str> = batch.iter().map(|(_, name)| name.node.as_str()).collect();
-    let rows = change.rows(TABLE)?;
-    Ok(rows
-        .iter()
-        .filter_map(|row| Some((row.get("node").filter(|node| wanted.contains(node))?.to_string(), row.get(COLUMN)?.to_string())))
-        .collect())
+fn batch_columns(change: &Transaction<'_>, batch: &[(String, FileName)]) -> Result<BTreeMap<String, String>, Error> {
+    let wanted: BTreeSet<&str> = batch.iter().map(|(_, name)| name.node.as_str()).collect();
+    Ok(values(&change.rows(TABLE)?, COLUMN, &wanted))
+}
+
+fn values(rows: &[Row], column: &str, wanted: &BTreeSet<&str>) -> BTreeMap<String, String> {
+    rows.iter()
+        .filter_map(|row| Some((row.get("node").filter(|node| wanted.contains(node))?.to_string(), row.get(column)?.to_string())))
+        .collect()
 }

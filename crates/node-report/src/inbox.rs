@@ -67,7 +67,7 @@ impl Inbox {
     }
 
     /// Takes the name away; from now on posters find nobody.
-    pub fn close(self, dir: &PrivateDir) -> Result<(), Errno> {
+    pub fn close(&self, dir: &PrivateDir) -> Result<(), Errno> {
         if self.in_place(dir) { dir.remove(&self.name) } else { Ok(()) }
     }
 }

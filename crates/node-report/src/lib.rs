@@ -21,12 +21,13 @@ mod once;
 mod perl_frame;
 mod private_dir;
 mod record;
+mod service;
 mod spool;
 mod summon;
 mod waiter;
 
 pub use addresses::Addresses;
-pub use apply::{Applied, COLUMN, Outcome, Place, TABLE};
+pub use apply::{Applied, COLUMN, Outcome, Place, TABLE, columns};
 pub use claim::{Claim, Life, Me, TABLE as CLAIMS, Taken, list as claims};
 pub use frames::{Frame, Frames};
 pub use inbox::{BELL, alive, anybody, ring, sweep};
@@ -34,8 +35,9 @@ pub use listener::{Listener, Remark, Service};
 pub use once::{NewRequest, Speaker, once};
 pub use private_dir::{DirError, PrivateDir};
 pub use record::{FORMAT, FileName, Report};
+pub use service::{Running, open as open_service};
 pub use spool::{Spool, StoreError};
-pub use summon::{kind, listener, port};
+pub use summon::{identity, kind, listener, pin, port, reachable};
 pub use waiter::{Answer, How, News, Waiter};
 
 /// What can go wrong around a report. No report is lost by any of these.
@@ -50,6 +52,9 @@ pub enum Error {
     /// This host does not say who it is.
     #[error("this host: {0}")]
     Host(String),
+    /// callbackd's key.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// A report could not be made safe.
     #[error("{0}")]
     Spool(String),

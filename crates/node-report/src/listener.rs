@@ -103,7 +103,7 @@ impl Listener {
             run: PrivateDir::open(&program::paths::run_dir())?,
             spool: Spool::open(&program::paths::state_dir())?,
             // Two more for the desk: connections never wait for it.
-            crew: Crew::new(Limits { fanout: CONNECTIONS + 2, batch: None, pause: Duration::ZERO }),
+            crew: Crew::new(Limits::fanout(CONNECTIONS + 2)),
             door: Door::default(),
             desk: Desk::new(service.location.clone()),
             connections: HashMap::new(),
@@ -159,7 +159,7 @@ impl Listener {
             Verdict::Refuse(why) => self.say_of_peer(address, why, remark),
             Verdict::Serve(stream, node) => {
                 let (context, confinement) = (Rc::clone(&self.context), self.service.confinement.clone());
-                let keep = vec![stream.as_raw_fd()];
+                let keep = stream.as_raw_fd();
                 let job = Job::new(move |report| connection::serve(stream, &context, &confinement, report))
                     .deadline(connection::IN_ALL)
                     .keep(keep)

@@ -2,11 +2,13 @@
 //! as anybody waits.
 
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
 use fork_worker::command;
 use single_server::Kind;
+use tls::{Identity, ServerContext};
 use xcat_tables::Tables;
 
 use crate::Error;
@@ -24,6 +26,33 @@ const START: Duration = Duration::from_secs(20);
 /// The one callbackd of this host.
 pub fn kind() -> Kind {
     Kind::new(&program::paths::state_dir().join("callbackd"), "callbackd")
+}
+
+/// callbackd's key and certificate; made at the first call, kept for ever.
+pub fn identity() -> Result<Identity, Error> {
+    let name = nix::unistd::gethostname().map_err(|why| Error::Host(why.to_string()))?;
+    Ok(tls::identity(&program::paths::state_dir().join("callbackd"), &name.to_string_lossy())?)
+}
+
+/// What our agents know callbackd by.
+pub fn pin() -> Result<String, Error> {
+    Ok(ServerContext::new(&identity()?, None)?.pin().to_string())
+}
+
+/// Where nodes reach a callbackd that published `address`: a listener on every address is reached at
+/// site.master, else under this host's name.
+pub fn reachable(tables: &Tables, address: &str) -> Result<String, Error> {
+    let Some(address) = address.parse::<SocketAddr>().ok().filter(|address| address.ip().is_unspecified()) else {
+        return Ok(address.into());
+    };
+    let port = address.port();
+    let master = match tables.site("master")? {
+        Some(master) => master,
+        None => nix::unistd::gethostname().map_err(|why| Error::Host(why.to_string()))?.to_string_lossy().into_owned(),
+    };
+    // Genesis has no resolver to speak of: an address, wherever the name gives one.
+    let resolved = (master.as_str(), port).to_socket_addrs().ok().and_then(|mut found| found.next());
+    Ok(resolved.map_or_else(|| format!("{master}:{port}"), |address| address.to_string()))
 }
 
 /// The port to listen on: site key `nodetoolsport`; else 3001, or site key `xcatdport`, where xCAT's

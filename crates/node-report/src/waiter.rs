@@ -59,6 +59,8 @@ pub struct Waiter {
     /// The rows and chain states when the wait began, to see what others change.
     columns: BTreeMap<String, String>,
     armed: BTreeSet<String>,
+    /// Claims that others took, each said once.
+    lost: BTreeSet<String>,
     /// xCAT's daemon may take the reports: then a chain that moved on is an answer.
     watch_chain: bool,
 }
@@ -79,6 +81,7 @@ impl Waiter {
             waiting: BTreeSet::new(),
             columns: BTreeMap::new(),
             armed: BTreeSet::new(),
+            lost: BTreeSet::new(),
             watch_chain,
         };
         let mut news = News::default();
@@ -101,7 +104,7 @@ impl Waiter {
     pub fn claim(&mut self, nodes: &[String], seconds: u64) -> Result<Taken, Error> {
         let place = &self.place;
         let taken = claim::take(&place.tables, &place.run, &place.me, &self.command, nodes, seconds, &self.nonce)?;
-        self.columns = place.tables.own(apply::TABLE, apply::COLUMN, &taken.claimed)?;
+        self.columns = apply::columns(&place.tables, &taken.claimed)?;
         self.waiting.extend(taken.claimed.iter().cloned());
         Ok(taken)
     }
@@ -160,7 +163,7 @@ impl Waiter {
 
     /// The end, answered or not: claims go first, then the FIFO, then one more look. A poster that
     /// rang before is seen by that look; a later one finds no reader and applies by itself.
-    pub fn end(mut self) -> (News, BTreeSet<String>) {
+    pub fn end(&mut self) -> (News, BTreeSet<String>) {
         let mut news = News::default();
         let nodes: Vec<String> = self.waiting.iter().cloned().collect();
         let place = &self.place;
@@ -182,7 +185,7 @@ impl Waiter {
             Ok(outcome) => sort_out(outcome, waiting, &mut news),
             Err(error) => news.remarks.push(error.to_string()),
         }
-        (news, self.waiting)
+        (news, std::mem::take(&mut self.waiting))
     }
 
     fn take_message(&self, message: &[u8], news: &mut News) {
@@ -208,14 +211,14 @@ impl Waiter {
         let place = &self.place;
         let nodes: Vec<String> = self.waiting.iter().cloned().collect();
         let claims = claim::list(&place.tables)?;
-        let columns = place.tables.own(apply::TABLE, apply::COLUMN, &nodes)?;
-        let chain = if self.watch_chain { place.tables.own("chain", "currstate", &nodes)? } else { BTreeMap::new() };
+        let columns = apply::columns(&place.tables, &nodes)?;
+        let chain = if self.watch_chain { apply::own_values(&place.tables, "chain", "currstate", &nodes)? } else { BTreeMap::new() };
         let mut settled = Vec::new();
         for node in nodes {
             let claim = claims.get(&node);
             let ours = claim.is_some_and(|claim| claim.holder == place.me);
-            if claim.is_some_and(|claim| claim.holder != place.me) {
-                news.remarks.push(format!("{node}: its claim was taken by {}", claim.map(claim::Claim::holder_text).unwrap_or_default()));
+            if let Some(thief) = claim.filter(|_| !ours) && self.lost.insert(node.clone()) {
+                news.remarks.push(format!("{node}: its claim was taken by {}", thief.holder_text()));
             }
             let changed = columns.get(&node) != self.columns.get(&node);
             let armed = chain.get(&node).is_some_and(|state| state.starts_with("runcmd="));
