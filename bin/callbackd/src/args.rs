@@ -21,7 +21,12 @@ pub struct Args {
     #[arg(long, conflicts_with = "stdin")]
     pub while_waited: bool,
     /// Run connections' children as this user
-    #[arg(long, value_name = "NAME", default_value = "nobody", conflicts_with = "stdin")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "nobody",
+        conflicts_with = "stdin"
+    )]
     pub user: String,
     /// Say each stored report and each refused peer on standard error
     #[arg(short = 'V', long)]

@@ -34,7 +34,8 @@ fn callbackd(args: Args) -> anyhow::Result<u8> {
     let interrupt = Interrupt::new().context("signals")?;
     let service = Service {
         location,
-        confinement: Confinement::user(&args.user).with_context(|| format!("--user: {}", args.user))?,
+        confinement: Confinement::user(&args.user)
+            .with_context(|| format!("--user: {}", args.user))?,
         linger: args.while_waited.then_some(LINGER),
     };
     let Some(mut running) = node_report::open_service(service, args.listen)? else {
@@ -47,13 +48,18 @@ fn callbackd(args: Args) -> anyhow::Result<u8> {
     // Whoever started us waits for this line, then for the end of the file.
     let _ = writeln!(std::io::stdout(), "ready {}", running.address);
     close_stdout().context("standard output")?;
-    running.listener.serve(interrupt.as_fd(), &mut |remark| say(&remark, args.verbose))?;
+    running
+        .listener
+        .serve(interrupt.as_fd(), &mut |remark| say(&remark, args.verbose))?;
     Ok(exit::DONE)
 }
 
 fn say(remark: &Remark, verbose: bool) {
     let (level, text) = match remark {
-        Remark::Stored { node, adapters } => (Level::Info, format!("{node}: report of {adapters} adapters stored")),
+        Remark::Stored { node, adapters } => (
+            Level::Info,
+            format!("{node}: report of {adapters} adapters stored"),
+        ),
         Remark::Peer { peer, why } => (Level::Warning, format!("{peer}: {}", escape(why))),
         Remark::Trouble(why) => (Level::Warning, why.clone()),
     };
@@ -64,6 +70,10 @@ fn say(remark: &Remark, verbose: bool) {
 }
 
 fn close_stdout() -> nix::Result<()> {
-    let null = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_WRONLY, nix::sys::stat::Mode::empty())?;
+    let null = nix::fcntl::open(
+        "/dev/null",
+        nix::fcntl::OFlag::O_WRONLY,
+        nix::sys::stat::Mode::empty(),
+    )?;
     nix::unistd::dup2_stdout(null)
 }

@@ -41,7 +41,9 @@ fn getadapter(args: Args) -> anyhow::Result<u8> {
         return Ok(speaker.dry_run(&plan));
     }
     speaker.begin(&plan);
-    let summary = adapter_scan::scan(&location, &plan, &options, interrupt.as_fd(), &mut |said| speaker.say(&said))?;
+    let summary = adapter_scan::scan(&location, &plan, &options, interrupt.as_fd(), &mut |said| {
+        speaker.say(&said)
+    })?;
     speaker.finish(&summary)
 }
 
@@ -55,21 +57,38 @@ struct Speaker<'a> {
 
 impl<'a> Speaker<'a> {
     fn new(args: &'a Args) -> anyhow::Result<Speaker<'a>> {
-        let adopt = |fd| fork_worker::inherited::adopt_writable(fd).with_context(|| format!("--status-fd: {fd}"));
+        let adopt = |fd| {
+            fork_worker::inherited::adopt_writable(fd).with_context(|| format!("--status-fd: {fd}"))
+        };
         let status = args.status_fd.map(adopt).transpose()?.map(StatusFd::new);
-        Ok(Speaker { args, out: Output::new(), progress: Progress::new(), status })
+        Ok(Speaker {
+            args,
+            out: Output::new(),
+            progress: Progress::new(),
+            status,
+        })
     }
 
     fn begin(&mut self, plan: &Plan) {
         for node in &plan.known {
-            complain(NAME, &format!("{node}: Adapter information exists, no need to inspect."));
+            complain(
+                NAME,
+                &format!("{node}: Adapter information exists, no need to inspect."),
+            );
             self.settled(node, exit::DONE);
         }
         if plan.boot.is_empty() && plan.live.is_empty() {
             complain(NAME, "No adapter information need to inspect.");
         } else if !plan.boot.is_empty() {
             let sets = plan.boot.len().div_ceil(self.args.fanout as usize);
-            complain(NAME, &format!("{} nodes to boot in {sets} sets; at most {} s", plan.boot.len(), self.args.timeout));
+            complain(
+                NAME,
+                &format!(
+                    "{} nodes to boot in {sets} sets; at most {} s",
+                    plan.boot.len(),
+                    self.args.timeout
+                ),
+            );
         }
     }
 
@@ -81,13 +100,22 @@ impl<'a> Speaker<'a> {
         match said {
             Said::Answered(answer) => {
                 if self.args.verbose {
-                    complain(NAME, &format!("[{}] scan successfully below is result:", answer.node));
+                    complain(
+                        NAME,
+                        &format!("[{}] scan successfully below is result:", answer.node),
+                    );
                 }
                 for dropped in answer.dropped.iter() {
                     complain(NAME, &format!("{}: dropped: {dropped}", answer.node));
                 }
                 if answer.adapters.is_empty() {
-                    complain(NAME, &format!("{}: nics table will not be updated as not any useful information could be found with udevadm command.", answer.node));
+                    complain(
+                        NAME,
+                        &format!(
+                            "{}: nics table will not be updated as not any useful information could be found with udevadm command.",
+                            answer.node
+                        ),
+                    );
                 }
                 let lines = match (self.args.diff, self.args.json) {
                     (true, json) => adapter_scan::diff(answer, json),
@@ -97,7 +125,10 @@ impl<'a> Speaker<'a> {
                 lines.iter().for_each(|line| self.out.line(line));
                 self.settled(&answer.node, exit::DONE);
             }
-            Said::Booting(node) => complain(NAME, &format!("{node}: Booting into genesis, this could take several minutes...")),
+            Said::Booting(node) => complain(
+                NAME,
+                &format!("{node}: Booting into genesis, this could take several minutes..."),
+            ),
             Said::Failed(node, why) => {
                 complain(NAME, &format!("{node}: {why}"));
                 self.settled(node, exit::SOME_FAILED);
@@ -108,12 +139,25 @@ impl<'a> Speaker<'a> {
     }
 
     fn dry_run(&mut self, plan: &Plan) -> u8 {
-        let lines = [(&plan.boot, "would be booted into genesis"), (&plan.live, "would be asked over ssh"), (&plan.known, "adapters are known")];
+        let lines = [
+            (&plan.boot, "would be booted into genesis"),
+            (&plan.live, "would be asked over ssh"),
+            (&plan.known, "adapters are known"),
+        ];
         for (nodes, what) in lines {
-            nodes.iter().for_each(|node| self.out.line(&format!("{node}: {what}")));
+            nodes
+                .iter()
+                .for_each(|node| self.out.line(&format!("{node}: {what}")));
         }
-        plan.refused.iter().for_each(|(node, why)| self.out.line(&format!("{node}: would fail: {}", escape(why))));
-        if plan.refused.is_empty() { exit::DONE } else { exit::SOME_FAILED }
+        plan.refused.iter().for_each(|(node, why)| {
+            self.out
+                .line(&format!("{node}: would fail: {}", escape(why)))
+        });
+        if plan.refused.is_empty() {
+            exit::DONE
+        } else {
+            exit::SOME_FAILED
+        }
     }
 
     fn finish(mut self, summary: &Summary) -> anyhow::Result<u8> {
@@ -125,7 +169,16 @@ impl<'a> Speaker<'a> {
         }
         if !summary.answered.is_empty() || !failed.is_empty() {
             let answered = noderange::fold(summary.answered.iter().map(String::as_str));
-            complain(NAME, &format!("{} answered{}; {} failed{}", summary.answered.len(), listed(&answered), failed.len(), listed(&folded)));
+            complain(
+                NAME,
+                &format!(
+                    "{} answered{}; {} failed{}",
+                    summary.answered.len(),
+                    listed(&answered),
+                    failed.len(),
+                    listed(&folded)
+                ),
+            );
         }
         self.out.finish().context("standard output")?;
         Ok(match (failed.is_empty(), summary.answered.is_empty()) {
@@ -142,12 +195,24 @@ impl<'a> Speaker<'a> {
 }
 
 fn listed(folded: &str) -> String {
-    if folded.is_empty() { String::new() } else { format!(": {folded}") }
+    if folded.is_empty() {
+        String::new()
+    } else {
+        format!(": {folded}")
+    }
 }
 
 fn progress_text(counted: &Counted<'_>) -> String {
-    let slowest = counted.slowest.map(|(node, since)| format!("; slowest {} {} s", escape(node), since.as_secs()));
-    format!("{} answered, {} booting, {} to boot{}", counted.answered, counted.booting, counted.queued, slowest.unwrap_or_default())
+    let slowest = counted
+        .slowest
+        .map(|(node, since)| format!("; slowest {} {} s", escape(node), since.as_secs()));
+    format!(
+        "{} answered, {} booting, {} to boot{}",
+        counted.answered,
+        counted.booting,
+        counted.queued,
+        slowest.unwrap_or_default()
+    )
 }
 
 /// A program of ours beside this one.

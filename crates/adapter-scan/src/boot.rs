@@ -38,7 +38,10 @@ pub(crate) fn release(location: Location, nodes: Vec<String>) -> Job {
         let results = boot_target::release(&tables, &nodes).map_err(|error| error.to_string())?;
         for (node, result) in results {
             if let Err(why) = result {
-                say(report, &Step::Failed(node, format!("its boot target stays: {why}")))?;
+                say(
+                    report,
+                    &Step::Failed(node, format!("its boot target stays: {why}")),
+                )?;
             }
         }
         Ok(String::new())
@@ -50,7 +53,11 @@ impl Step {
     /// Reads a line.
     pub(crate) fn parse(line: &str) -> Option<Step> {
         let mut words = line.splitn(3, ' ');
-        let (kind, node, rest) = (words.next()?, words.next()?.to_string(), words.next().unwrap_or_default());
+        let (kind, node, rest) = (
+            words.next()?,
+            words.next()?.to_string(),
+            words.next().unwrap_or_default(),
+        );
         match kind {
             "off" => Some(Step::Off(node)),
             "booting" => Some(Step::Booting(node)),
@@ -68,32 +75,51 @@ impl Step {
     }
 }
 
-fn boot(location: &Location, nodes: &[String], target: &Target, report: &mut Report) -> Result<String, String> {
+fn boot(
+    location: &Location,
+    nodes: &[String],
+    target: &Target,
+    report: &mut Report,
+) -> Result<String, String> {
     let tables = Tables::open(location).map_err(|error| error.to_string())?;
     let power = Power::find(&tables).map_err(|error| error.to_string())?;
     let mut left = nodes.to_vec();
     if let Power::Rpower(rpower) = &power {
         drop_failed(&mut left, rpower.off_and_wait(&left), report)?;
-        left.iter().try_for_each(|node| say(report, &Step::Off(node.clone())))?;
+        left.iter()
+            .try_for_each(|node| say(report, &Step::Off(node.clone())))?;
     }
-    let armed = boot_target::arm(&tables, &left, target, matches!(power, Power::Hook(_))).map_err(|error| error.to_string())?;
+    let armed = boot_target::arm(&tables, &left, target, matches!(power, Power::Hook(_)))
+        .map_err(|error| error.to_string())?;
     drop_failed(&mut left, failures(armed), report)?;
     let started = match &power {
         Power::Rpower(rpower) => rpower.on(&left),
-        Power::Hook(hook) => hook.boot(&target.action, &target.report, &left, &target.environment()),
+        Power::Hook(hook) => {
+            hook.boot(&target.action, &target.report, &left, &target.environment())
+        }
     };
     drop_failed(&mut left, started, report)?;
-    left.iter().try_for_each(|node| say(report, &Step::Booting(node.clone())))?;
+    left.iter()
+        .try_for_each(|node| say(report, &Step::Booting(node.clone())))?;
     Ok(String::new())
 }
 
 fn failures(results: BTreeMap<String, Result<(), String>>) -> BTreeMap<String, String> {
-    results.into_iter().filter_map(|(node, result)| result.err().map(|why| (node, why))).collect()
+    results
+        .into_iter()
+        .filter_map(|(node, result)| result.err().map(|why| (node, why)))
+        .collect()
 }
 
-fn drop_failed(left: &mut Vec<String>, failed: BTreeMap<String, String>, report: &mut Report) -> Result<(), String> {
+fn drop_failed(
+    left: &mut Vec<String>,
+    failed: BTreeMap<String, String>,
+    report: &mut Report,
+) -> Result<(), String> {
     left.retain(|node| !failed.contains_key(node));
-    failed.into_iter().try_for_each(|(node, why)| say(report, &Step::Failed(node, why)))
+    failed
+        .into_iter()
+        .try_for_each(|(node, why)| say(report, &Step::Failed(node, why)))
 }
 
 fn say(report: &mut Report, step: &Step) -> Result<(), String> {

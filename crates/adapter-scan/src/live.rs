@@ -11,11 +11,19 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How ssh is called: never a question, never a forwarded anything, a key that is known or new (a
 /// changed one is refused).
-const OPTIONS: [&str; 5] = ["-oBatchMode=yes", "-oConnectTimeout=10", "-oStrictHostKeyChecking=accept-new", "-oForwardAgent=no", "-oClearAllForwardings=yes"];
+const OPTIONS: [&str; 5] = [
+    "-oBatchMode=yes",
+    "-oConnectTimeout=10",
+    "-oStrictHostKeyChecking=accept-new",
+    "-oForwardAgent=no",
+    "-oClearAllForwardings=yes",
+];
 
 /// The job that asks one node; its verdict is the node's XML on one line's worth of JSON text.
 pub(crate) fn job(node: String) -> Job {
-    Job::new(move |_| ask(&node)).deadline(DEADLINE).line_limit(2 << 20)
+    Job::new(move |_| ask(&node))
+        .deadline(DEADLINE)
+        .line_limit(2 << 20)
 }
 
 /// Reads what the job brought.
@@ -29,10 +37,14 @@ fn ask(node: &str) -> Result<String, String> {
     let mut arguments: Vec<String> = OPTIONS.map(String::from).into();
     // After `--` no name can be an option.
     arguments.extend(["--".into(), node.into(), "findadapter-agent --print".into()]);
-    let spec = Spec::new("ssh").args(arguments).deadline(DEADLINE).output_limit(1 << 20);
+    let spec = Spec::new("ssh")
+        .args(arguments)
+        .deadline(DEADLINE)
+        .output_limit(1 << 20);
     let finished = command::run(&spec).map_err(|error| format!("ssh: {error}"))?;
     if !finished.success() {
         return Err(format!("ssh: {}", finished.describe()));
     }
-    serde_json::to_string(&String::from_utf8_lossy(&finished.stdout)).map_err(|error| error.to_string())
+    serde_json::to_string(&String::from_utf8_lossy(&finished.stdout))
+        .map_err(|error| error.to_string())
 }

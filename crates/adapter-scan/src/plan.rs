@@ -48,9 +48,21 @@ pub struct Plan {
 pub fn plan(tables: &Tables, nodes: &[String], options: &Options) -> Result<Plan, Error> {
     let mut plan = Plan::default();
     let columns = node_report::columns(tables, nodes)?;
-    let wanted: Vec<String> = nodes.iter().filter(|node| options.force || !columns.contains_key(*node)).cloned().collect();
-    plan.known = nodes.iter().filter(|node| !wanted.contains(node)).cloned().collect();
-    let running = if options.reboot_running { BTreeMap::new() } else { running(tables, &wanted)? };
+    let wanted: Vec<String> = nodes
+        .iter()
+        .filter(|node| options.force || !columns.contains_key(*node))
+        .cloned()
+        .collect();
+    plan.known = nodes
+        .iter()
+        .filter(|node| !wanted.contains(node))
+        .cloned()
+        .collect();
+    let running = if options.reboot_running {
+        BTreeMap::new()
+    } else {
+        running(tables, &wanted)?
+    };
     for node in wanted {
         match running.get(&node) {
             None => plan.boot.push(node),
@@ -58,16 +70,28 @@ pub fn plan(tables: &Tables, nodes: &[String], options: &Options) -> Result<Plan
             Some(why) => drop(plan.refused.insert(node, format!("runs an operating system ({why}); --live asks it as it is, --reboot-running reboots it"))),
         }
     }
-    let vetoes = fork_worker::veto::consult(&program::paths::config_dir().join("veto.d"), "getadapter", "reboot", &plan.boot)?;
+    let vetoes = fork_worker::veto::consult(
+        &program::paths::config_dir().join("veto.d"),
+        "getadapter",
+        "reboot",
+        &plan.boot,
+    )?;
     plan.boot.retain(|node| !vetoes.contains_key(node));
-    plan.refused.extend(vetoes.into_iter().map(|(node, why)| (node, format!("vetoed: {why}"))));
+    plan.refused.extend(
+        vetoes
+            .into_iter()
+            .map(|(node, why)| (node, format!("vetoed: {why}"))),
+    );
     Ok(plan)
 }
 
 /// Running nodes and how we know.
 fn running(tables: &Tables, nodes: &[String]) -> Result<BTreeMap<String, String>, Error> {
     let mut running = node_reboot::running(tables, nodes)?;
-    let others: BTreeSet<&String> = nodes.iter().filter(|node| !running.contains_key(*node)).collect();
+    let others: BTreeSet<&String> = nodes
+        .iter()
+        .filter(|node| !running.contains_key(*node))
+        .collect();
     if others.is_empty() {
         return Ok(running);
     }
@@ -76,7 +100,12 @@ fn running(tables: &Tables, nodes: &[String]) -> Result<BTreeMap<String, String>
         .filter(|(_, node)| others.contains(&(*node).to_string()))
         .map(|(address, node)| (node.to_string(), SocketAddr::new(address, 22)))
         .collect();
-    let answering = node_reboot::answers_ssh(&addresses, SSH).map_err(|error| Error::System("asking ssh ports", error))?;
-    running.extend(answering.into_iter().map(|node| (node, "its ssh port answers".to_string())));
+    let answering = node_reboot::answers_ssh(&addresses, SSH)
+        .map_err(|error| Error::System("asking ssh ports", error))?;
+    running.extend(
+        answering
+            .into_iter()
+            .map(|node| (node, "its ssh port answers".to_string())),
+    );
     Ok(running)
 }

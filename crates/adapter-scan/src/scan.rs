@@ -59,9 +59,20 @@ pub struct Summary {
 /// Asks the nodes of the plan. Returns when all have answered or failed, when the time is over, or
 /// when `interrupt` becomes readable; in every case claims and FIFO are gone afterwards, what came in
 /// is stored, and boot targets are back.
-pub fn scan(location: &Location, plan: &Plan, options: &Options, interrupt: BorrowedFd<'_>, say: &mut dyn FnMut(Said<'_>)) -> Result<Summary, Error> {
-    let mut summary = Summary { failed: plan.refused.clone(), ..Summary::default() };
-    plan.refused.iter().for_each(|(node, why)| say(Said::Failed(node, why)));
+pub fn scan(
+    location: &Location,
+    plan: &Plan,
+    options: &Options,
+    interrupt: BorrowedFd<'_>,
+    say: &mut dyn FnMut(Said<'_>),
+) -> Result<Summary, Error> {
+    let mut summary = Summary {
+        failed: plan.refused.clone(),
+        ..Summary::default()
+    };
+    plan.refused
+        .iter()
+        .for_each(|(node, why)| say(Said::Failed(node, why)));
     if plan.boot.is_empty() && plan.live.is_empty() {
         return Ok(summary);
     }
@@ -73,7 +84,12 @@ pub fn scan(location: &Location, plan: &Plan, options: &Options, interrupt: Borr
     let nodes: Vec<String> = plan.boot.iter().chain(&plan.live).cloned().collect();
     let taken = waiter.claim(&nodes, options.timeout.as_secs())?;
     for (node, holder) in &taken.held {
-        fail(&mut summary, node, &format!("is waited for by {holder}"), say);
+        fail(
+            &mut summary,
+            node,
+            &format!("is waited for by {holder}"),
+            say,
+        );
     }
     let mut run = Run {
         location,
@@ -86,8 +102,18 @@ pub fn scan(location: &Location, plan: &Plan, options: &Options, interrupt: Borr
         releasing: false,
     };
     let claimed: BTreeSet<&String> = taken.claimed.iter().collect();
-    let boot: Vec<String> = plan.boot.iter().filter(|node| claimed.contains(node)).cloned().collect();
-    let live: Vec<String> = plan.live.iter().filter(|node| claimed.contains(node)).cloned().collect();
+    let boot: Vec<String> = plan
+        .boot
+        .iter()
+        .filter(|node| claimed.contains(node))
+        .cloned()
+        .collect();
+    let live: Vec<String> = plan
+        .live
+        .iter()
+        .filter(|node| claimed.contains(node))
+        .cloned()
+        .collect();
     let started = run.start(&boot, &live, options);
     if started.is_ok() {
         run.wait(deadline, interrupt, say);
@@ -134,19 +160,29 @@ impl Run<'_> {
                 nonce: self.waiter.nonce().into(),
             };
             for set in boot.chunks(options.fanout.max(1)) {
-                self.crew.start(Task::Boot(set.to_vec()), boot::job(self.location.clone(), set.to_vec(), target.clone()));
+                self.crew.start(
+                    Task::Boot(set.to_vec()),
+                    boot::job(self.location.clone(), set.to_vec(), target.clone()),
+                );
             }
             self.armed.extend(boot.iter().cloned());
-            self.state.extend(boot.iter().map(|node| (node.clone(), (State::Queued, now))));
+            self.state
+                .extend(boot.iter().map(|node| (node.clone(), (State::Queued, now))));
         }
         for node in live {
-            self.crew.start(Task::Live(node.clone()), live::job(node.clone()));
+            self.crew
+                .start(Task::Live(node.clone()), live::job(node.clone()));
             self.state.insert(node.clone(), (State::Booting, now));
         }
         Ok(())
     }
 
-    fn wait(&mut self, deadline: Instant, interrupt: BorrowedFd<'_>, say: &mut dyn FnMut(Said<'_>)) {
+    fn wait(
+        &mut self,
+        deadline: Instant,
+        interrupt: BorrowedFd<'_>,
+        say: &mut dyn FnMut(Said<'_>),
+    ) {
         let mut next_tick = Instant::now() + TICK;
         while !self.waiter.waiting().is_empty() {
             let now = Instant::now();
@@ -154,7 +190,10 @@ impl Run<'_> {
                 return;
             }
             let until = next_tick.min(deadline).saturating_duration_since(now);
-            let ready = match self.crew.wait(&[interrupt, self.waiter.as_fd()], Some(until)) {
+            let ready = match self
+                .crew
+                .wait(&[interrupt, self.waiter.as_fd()], Some(until))
+            {
                 Ok(ready) => ready,
                 Err(error) => return say(Said::Remark(&format!("poll: {error}"))),
             };
@@ -184,11 +223,18 @@ impl Run<'_> {
         self.take_news(news, say);
         for node in &missing {
             let last = match self.state.get(node) {
-                Some((State::Booting, since)) => format!("last known: booting since {} s", since.elapsed().as_secs()),
+                Some((State::Booting, since)) => {
+                    format!("last known: booting since {} s", since.elapsed().as_secs())
+                }
                 Some((State::Off, _)) => "last known: switched off".into(),
                 _ => "last known: not yet started".into(),
             };
-            fail(&mut self.summary, node, &format!("Timeout to get the adapter information ({last})"), say);
+            fail(
+                &mut self.summary,
+                node,
+                &format!("Timeout to get the adapter information ({last})"),
+                say,
+            );
         }
         self.to_release = std::mem::take(&mut self.armed).into_iter().collect();
         self.releasing = false;
@@ -197,7 +243,10 @@ impl Run<'_> {
         self.start_release();
         while !self.crew.is_idle() {
             match self.crew.wait(&[], Some(TICK)) {
-                Ok(ready) => ready.events.into_iter().for_each(|event| self.take(event, say)),
+                Ok(ready) => ready
+                    .events
+                    .into_iter()
+                    .for_each(|event| self.take(event, say)),
                 Err(_) => break,
             }
         }
@@ -208,12 +257,21 @@ impl Run<'_> {
         match (event.key, event.what) {
             (Task::Boot(_), What::Line(line)) => self.step(&line, say),
             (Task::Boot(nodes), What::Ended(Err(why))) => {
-                let lost: Vec<String> = nodes.into_iter().filter(|node| self.state.get(node).is_some_and(|(state, _)| *state != State::Booting)).collect();
+                let lost: Vec<String> = nodes
+                    .into_iter()
+                    .filter(|node| {
+                        self.state
+                            .get(node)
+                            .is_some_and(|(state, _)| *state != State::Booting)
+                    })
+                    .collect();
                 for node in &lost {
                     self.fail(node, &format!("failed to boot: {why}"), say);
                 }
             }
-            (Task::Live(node), What::Ended(result)) => self.take_live(&node, result.map_err(|why| why.to_string()), say),
+            (Task::Live(node), What::Ended(result)) => {
+                self.take_live(&node, result.map_err(|why| why.to_string()), say)
+            }
             (Task::Release, What::Line(line)) => {
                 if let Some(Step::Failed(node, why)) = Step::parse(&line) {
                     say(Said::Remark(&format!("{node}: {why}")));
@@ -241,11 +299,20 @@ impl Run<'_> {
         }
     }
 
-    fn take_live(&mut self, node: &str, result: Result<String, String>, say: &mut dyn FnMut(Said<'_>)) {
-        let stored = result.and_then(|verdict| live::facts(&verdict)).and_then(|facts| {
-            let report = Report::now(node, Some("ssh".into()), None, facts);
-            self.waiter.take_report(&report).map_err(|error| error.to_string())
-        });
+    fn take_live(
+        &mut self,
+        node: &str,
+        result: Result<String, String>,
+        say: &mut dyn FnMut(Said<'_>),
+    ) {
+        let stored = result
+            .and_then(|verdict| live::facts(&verdict))
+            .and_then(|facts| {
+                let report = Report::now(node, Some("ssh".into()), None, facts);
+                self.waiter
+                    .take_report(&report)
+                    .map_err(|error| error.to_string())
+            });
         match stored {
             Ok(news) => self.take_news(news, say),
             Err(why) => self.fail(node, &why, say),
@@ -253,7 +320,9 @@ impl Run<'_> {
     }
 
     fn take_news(&mut self, news: News, say: &mut dyn FnMut(Said<'_>)) {
-        news.remarks.iter().for_each(|remark| say(Said::Remark(remark)));
+        news.remarks
+            .iter()
+            .for_each(|remark| say(Said::Remark(remark)));
         for answer in news.answers {
             say(Said::Answered(&answer));
             self.state.remove(&answer.node);
@@ -269,7 +338,8 @@ impl Run<'_> {
         if !self.releasing && !self.to_release.is_empty() {
             self.releasing = true;
             let nodes = std::mem::take(&mut self.to_release);
-            self.crew.start(Task::Release, boot::release(self.location.clone(), nodes));
+            self.crew
+                .start(Task::Release, boot::release(self.location.clone(), nodes));
         }
     }
 
@@ -285,8 +355,17 @@ impl Run<'_> {
     }
 
     fn progress(&self) -> Progress<'_> {
-        let count = |wanted: State| self.state.values().filter(|(state, _)| *state == wanted).count();
-        let slowest = self.state.iter().filter(|(_, (state, _))| *state == State::Booting).min_by_key(|(_, (_, since))| *since);
+        let count = |wanted: State| {
+            self.state
+                .values()
+                .filter(|(state, _)| *state == wanted)
+                .count()
+        };
+        let slowest = self
+            .state
+            .iter()
+            .filter(|(_, (state, _))| *state == State::Booting)
+            .min_by_key(|(_, (_, since))| *since);
         Progress {
             answered: self.summary.answered.len(),
             booting: count(State::Booting),

@@ -24,7 +24,10 @@ enum Owner {
 impl Addresses {
     /// Notes that `node` has `address`.
     pub fn insert(&mut self, address: IpAddr, node: &str) {
-        let owner = self.nodes.entry(address.to_canonical()).or_insert_with(|| Owner::One(node.into()));
+        let owner = self
+            .nodes
+            .entry(address.to_canonical())
+            .or_insert_with(|| Owner::One(node.into()));
         if *owner != Owner::One(node.into()) {
             *owner = Owner::Several;
         }
@@ -40,17 +43,23 @@ impl Addresses {
 
     /// Every address that is of exactly one node, with it.
     pub fn iter(&self) -> impl Iterator<Item = (IpAddr, &str)> {
-        self.nodes.iter().filter_map(|(address, owner)| match owner {
-            Owner::One(node) => Some((*address, node.as_str())),
-            Owner::Several => None,
-        })
+        self.nodes
+            .iter()
+            .filter_map(|(address, owner)| match owner {
+                Owner::One(node) => Some((*address, node.as_str())),
+                Owner::Several => None,
+            })
     }
 
     /// Reads the map: the `hosts` table (`ip`, `otherinterfaces`), `nics.nicips`, then, for nodes
     /// that those do not know, the resolver (which reads `/etc/hosts`). Blocks on the resolver, so
     /// it runs in a child.
     pub fn read(tables: &Tables) -> Result<Addresses, Error> {
-        let nodes: Vec<String> = tables.rows("nodelist")?.iter().filter_map(|row| row.get("node").map(String::from)).collect();
+        let nodes: Vec<String> = tables
+            .rows("nodelist")?
+            .iter()
+            .filter_map(|row| row.get("node").map(String::from))
+            .collect();
         let mut map = Addresses::default();
         let mut known: BTreeSet<String> = BTreeSet::new();
         for (node, texts) in listed(tables, &nodes)? {
@@ -88,9 +97,15 @@ impl Addresses {
 /// What the tables say of each node's addresses, as texts.
 fn listed(tables: &Tables, nodes: &[String]) -> Result<BTreeMap<String, Vec<String>>, Error> {
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (table, columns) in [("hosts", &["ip", "otherinterfaces"][..]), ("nics", &["nicips"][..])] {
+    for (table, columns) in [
+        ("hosts", &["ip", "otherinterfaces"][..]),
+        ("nics", &["nicips"][..]),
+    ] {
         for (node, rows) in tables.attributes(table, columns, nodes)? {
-            let found = rows.iter().flat_map(|row| columns.iter().filter_map(|column| row.get(column))).map(String::from);
+            let found = rows
+                .iter()
+                .flat_map(|row| columns.iter().filter_map(|column| row.get(column)))
+                .map(String::from);
             texts.entry(node).or_default().extend(found);
         }
     }
@@ -100,8 +115,16 @@ fn listed(tables: &Tables, nodes: &[String]) -> Result<BTreeMap<String, Vec<Stri
 /// Every address in a text such as `10.0.0.1`, `n1-ib:10.1.0.1,-eth2:10.2.0.1` or
 /// `eth0!10.0.0.1|fd00::1,eth1!10.3.0.1`.
 fn addresses_in(text: &str) -> Vec<IpAddr> {
-    let whole = text.split([',', '|', '!', ' ']).filter(|part| !part.is_empty());
-    whole.filter_map(|part| part.parse().ok().or_else(|| part.split_once(':')?.1.parse().ok())).collect()
+    let whole = text
+        .split([',', '|', '!', ' '])
+        .filter(|part| !part.is_empty());
+    whole
+        .filter_map(|part| {
+            part.parse()
+                .ok()
+                .or_else(|| part.split_once(':')?.1.parse().ok())
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -112,8 +135,14 @@ mod tests {
     #[test]
     fn every_form_of_the_tables_is_read() {
         let found = addresses_in("eth0!10.0.0.1|fd00::1,eth1!10.3.0.1");
-        assert_eq!(found, ["10.0.0.1", "fd00::1", "10.3.0.1"].map(|text| text.parse::<IpAddr>().unwrap()));
-        assert_eq!(addresses_in("-ib0:10.1.0.1,n1-eth2:10.2.0.1"), ["10.1.0.1", "10.2.0.1"].map(|text| text.parse::<IpAddr>().unwrap()));
+        assert_eq!(
+            found,
+            ["10.0.0.1", "fd00::1", "10.3.0.1"].map(|text| text.parse::<IpAddr>().unwrap())
+        );
+        assert_eq!(
+            addresses_in("-ib0:10.1.0.1,n1-eth2:10.2.0.1"),
+            ["10.1.0.1", "10.2.0.1"].map(|text| text.parse::<IpAddr>().unwrap())
+        );
     }
 
     #[test]

@@ -63,7 +63,12 @@ pub fn columns(tables: &Tables, nodes: &[String]) -> Result<BTreeMap<String, Str
 }
 
 /// What the nodes' own rows say in one column; groups do not count.
-pub(crate) fn own_values(tables: &Tables, table: &str, column: &str, nodes: &[String]) -> Result<BTreeMap<String, String>, Error> {
+pub(crate) fn own_values(
+    tables: &Tables,
+    table: &str,
+    column: &str,
+    nodes: &[String],
+) -> Result<BTreeMap<String, String>, Error> {
     let wanted: BTreeSet<&str> = nodes.iter().map(String::as_str).collect();
     Ok(values(&tables.rows(table)?, column, &wanted))
 }
@@ -82,7 +87,12 @@ impl Place {
         let run = PrivateDir::open(&program::paths::run_dir())?;
         let spool = Spool::open(&program::paths::state_dir())?;
         let me = Me::here().map_err(|error| Error::Host(error.to_string()))?;
-        Ok(Place { tables, run, spool, me })
+        Ok(Place {
+            tables,
+            run,
+            spool,
+            me,
+        })
     }
 
     /// Applies what waits in the spool, except reports of nodes that another living process of this
@@ -100,39 +110,51 @@ impl Place {
         Ok(outcome)
     }
 
-    fn apply_batch(&self, batch: &[(String, FileName)], outcome: &mut Outcome) -> Result<(), Error> {
+    fn apply_batch(
+        &self,
+        batch: &[(String, FileName)],
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
         let mut settled = Vec::new();
         let mut outdated = Vec::new();
         let mut rejected = Vec::new();
         let first = outcome.applied.len();
-        self.tables.transaction(&[TABLE, claim::TABLE], |change| {
-            let now = change.now()?;
-            let mut claims = claim::by_node(change)?;
-            let mut newest: HashMap<String, u64> = HashMap::new();
-            let before = batch_columns(change, batch)?;
-            for (file, name) in batch {
-                match self.fate(file, name, claims.get(&name.node), newest.get(&name.node), now) {
-                    Fate::Store(report) => {
-                        newest.insert(report.node.clone(), report.received);
-                        let claim = claims.remove(&report.node);
-                        let ours = claim.as_ref().is_some_and(|claim| claim.holder == self.me);
-                        self.store(change, &report, claim.as_ref(), now)?;
-                        settled.push((file.clone(), report.node.clone()));
-                        outcome.applied.push(Applied {
-                            before: before.get(&report.node).cloned(),
-                            node: report.node,
-                            adapters: report.adapters,
-                            dropped: report.dropped,
-                            ours,
-                        });
+        self.tables
+            .transaction(&[TABLE, claim::TABLE], |change| {
+                let now = change.now()?;
+                let mut claims = claim::by_node(change)?;
+                let mut newest: HashMap<String, u64> = HashMap::new();
+                let before = batch_columns(change, batch)?;
+                for (file, name) in batch {
+                    match self.fate(
+                        file,
+                        name,
+                        claims.get(&name.node),
+                        newest.get(&name.node),
+                        now,
+                    ) {
+                        Fate::Store(report) => {
+                            newest.insert(report.node.clone(), report.received);
+                            let claim = claims.remove(&report.node);
+                            let ours = claim.as_ref().is_some_and(|claim| claim.holder == self.me);
+                            self.store(change, &report, claim.as_ref(), now)?;
+                            settled.push((file.clone(), report.node.clone()));
+                            outcome.applied.push(Applied {
+                                before: before.get(&report.node).cloned(),
+                                node: report.node,
+                                adapters: report.adapters,
+                                dropped: report.dropped,
+                                ours,
+                            });
+                        }
+                        Fate::Reject(why) => rejected.push((file.clone(), why)),
+                        Fate::Outdated => outdated.push(file.clone()),
+                        Fate::NotNow | Fate::Gone => {}
                     }
-                    Fate::Reject(why) => rejected.push((file.clone(), why)),
-                    Fate::Outdated => outdated.push(file.clone()),
-                    Fate::NotNow | Fate::Gone => {}
                 }
-            }
-            Ok::<(), Error>(())
-        }).inspect_err(|_| outcome.applied.truncate(first))?;
+                Ok::<(), Error>(())
+            })
+            .inspect_err(|_| outcome.applied.truncate(first))?;
         for file in &outdated {
             self.spool.discard(file)?;
         }
@@ -144,7 +166,14 @@ impl Place {
         Ok(())
     }
 
-    fn fate(&self, file: &str, name: &FileName, claim: Option<&Claim>, newer: Option<&u64>, now: i64) -> Fate {
+    fn fate(
+        &self,
+        file: &str,
+        name: &FileName,
+        claim: Option<&Claim>,
+        newer: Option<&u64>,
+        now: i64,
+    ) -> Fate {
         let life = claim.map(|claim| claim.life(&self.me, &self.run, now));
         if life == Some(Life::Here) {
             return Fate::NotNow;
@@ -152,10 +181,14 @@ impl Place {
         let report = match self.spool.read(file) {
             None => return Fate::Gone,
             Some(Err(why)) => return Fate::Reject(why),
-            Some(Ok(report)) if report.node != name.node => return Fate::Reject(format!("speaks of {}", report.node)),
+            Some(Ok(report)) if report.node != name.node => {
+                return Fate::Reject(format!("speaks of {}", report.node));
+            }
             Some(Ok(report)) => report,
         };
-        let wanted = claim.map(|claim| claim.nonce.as_str()).filter(|nonce| !nonce.is_empty());
+        let wanted = claim
+            .map(|claim| claim.nonce.as_str())
+            .filter(|nonce| !nonce.is_empty());
         if report.nonce.is_some() && report.nonce.as_deref() != wanted {
             return Fate::Reject("its nonce is of no present claim".into());
         }
@@ -166,12 +199,24 @@ impl Place {
         Fate::Store(report)
     }
 
-    fn store(&self, change: &Transaction<'_>, report: &Report, claim: Option<&Claim>, now: i64) -> Result<(), Error> {
+    fn store(
+        &self,
+        change: &Transaction<'_>,
+        report: &Report,
+        claim: Option<&Claim>,
+        now: i64,
+    ) -> Result<(), Error> {
         if let Some(text) = column::format(&report.adapters) {
-            change.put(TABLE, &[("node", report.node.as_str())], &[(COLUMN, Some(text.as_str()))])?;
+            change.put(
+                TABLE,
+                &[("node", report.node.as_str())],
+                &[(COLUMN, Some(text.as_str()))],
+            )?;
         }
         match claim {
-            Some(claim) if claim.life(&self.me, &self.run, now) == Life::Elsewhere => claim::mark_done(change, claim),
+            Some(claim) if claim.life(&self.me, &self.run, now) == Life::Elsewhere => {
+                claim::mark_done(change, claim)
+            }
             Some(claim) => claim::remove(change, claim),
             None => Ok(()),
         }
@@ -179,13 +224,23 @@ impl Place {
 }
 
 /// The column of each node in the batch, as it is now.
-fn batch_columns(change: &Transaction<'_>, batch: &[(String, FileName)]) -> Result<BTreeMap<String, String>, Error> {
+fn batch_columns(
+    change: &Transaction<'_>,
+    batch: &[(String, FileName)],
+) -> Result<BTreeMap<String, String>, Error> {
     let wanted: BTreeSet<&str> = batch.iter().map(|(_, name)| name.node.as_str()).collect();
     Ok(values(&change.rows(TABLE)?, COLUMN, &wanted))
 }
 
 fn values(rows: &[Row], column: &str, wanted: &BTreeSet<&str>) -> BTreeMap<String, String> {
     rows.iter()
-        .filter_map(|row| Some((row.get("node").filter(|node| wanted.contains(node))?.to_string(), row.get(column)?.to_string())))
+        .filter_map(|row| {
+            Some((
+                row.get("node")
+                    .filter(|node| wanted.contains(node))?
+                    .to_string(),
+                row.get(column)?.to_string(),
+            ))
+        })
         .collect()
 }

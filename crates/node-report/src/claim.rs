@@ -69,9 +69,18 @@ pub struct Taken {
 impl Me {
     /// This process.
     pub fn here() -> std::io::Result<Me> {
-        let host = nix::unistd::gethostname()?.to_string_lossy().split_whitespace().collect::<String>();
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_string();
-        Ok(Me { host, boot_id, pid: std::process::id() })
+        let host = nix::unistd::gethostname()?
+            .to_string_lossy()
+            .split_whitespace()
+            .collect::<String>();
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+            .trim()
+            .to_string();
+        Ok(Me {
+            host,
+            boot_id,
+            pid: std::process::id(),
+        })
     }
 }
 
@@ -85,7 +94,11 @@ impl Claim {
         Some(Claim {
             node: row.get("node")?.into(),
             command: row.get("command").unwrap_or_default().into(),
-            holder: Me { host, boot_id, pid: row.get("pid")?.parse().ok()? },
+            holder: Me {
+                host,
+                boot_id,
+                pid: row.get("pid")?.parse().ok()?,
+            },
             deadline: deadline.parse().unwrap_or(0),
             nonce,
             done: match state {
@@ -102,8 +115,14 @@ impl Claim {
         if holder == me {
             Life::Mine
         } else if !holder.host.is_empty() && holder.host != me.host {
-            if now < self.deadline { Life::Elsewhere } else { Life::Dead }
-        } else if holder.pid == me.pid || (!holder.boot_id.is_empty() && holder.boot_id != me.boot_id) {
+            if now < self.deadline {
+                Life::Elsewhere
+            } else {
+                Life::Dead
+            }
+        } else if holder.pid == me.pid
+            || (!holder.boot_id.is_empty() && holder.boot_id != me.boot_id)
+        {
             // Our pid in an older row is a dead man's.
             Life::Dead
         } else if inbox::alive(run, holder.pid) {
@@ -115,28 +134,49 @@ impl Claim {
 
     /// Who holds it, for messages.
     pub fn holder_text(&self) -> String {
-        let host = if self.holder.host.is_empty() { "this host" } else { &self.holder.host };
+        let host = if self.holder.host.is_empty() {
+            "this host"
+        } else {
+            &self.holder.host
+        };
         format!("{} (process {} on {host})", self.command, self.holder.pid)
     }
 
     fn reserve(&self) -> String {
-        format!("{} {} {} {}", self.holder.host, self.holder.boot_id, self.deadline, self.nonce)
+        format!(
+            "{} {} {} {}",
+            self.holder.host, self.holder.boot_id, self.deadline, self.nonce
+        )
     }
 }
 
 /// Claims all of `nodes` for `command` for so many seconds, in one transaction: nobody else can get
 /// between the look and the write. Claims of dead processes are taken over, ours of before (a
 /// recycled pid) removed.
-pub fn take(tables: &Tables, run: &PrivateDir, me: &Me, command: &str, nodes: &[String], seconds: u64, nonce: &str) -> Result<Taken, Error> {
+pub(crate) fn take(
+    tables: &Tables,
+    run: &PrivateDir,
+    me: &Me,
+    command: &str,
+    nodes: &[String],
+    seconds: u64,
+    nonce: &str,
+) -> Result<Taken, Error> {
     tables.transaction(&[TABLE], |change| {
         let now = change.now()?;
         let existing = by_node(change)?;
-        for stale in existing.values().filter(|claim| claim.holder.host == me.host && claim.holder.pid == me.pid) {
+        for stale in existing
+            .values()
+            .filter(|claim| claim.holder.host == me.host && claim.holder.pid == me.pid)
+        {
             remove(change, stale)?;
         }
         let mut taken = Taken::default();
         for node in nodes {
-            if let Some(claim) = existing.get(node).filter(|claim| matches!(claim.life(me, run, now), Life::Here | Life::Elsewhere)) {
+            if let Some(claim) = existing
+                .get(node)
+                .filter(|claim| matches!(claim.life(me, run, now), Life::Here | Life::Elsewhere))
+            {
                 taken.held.insert(node.clone(), claim.holder_text());
                 continue;
             }
@@ -156,14 +196,21 @@ pub fn take(tables: &Tables, run: &PrivateDir, me: &Me, command: &str, nodes: &[
 }
 
 /// Gives back our claims on `nodes`.
-pub fn release<'a>(tables: &Tables, me: &Me, nodes: impl IntoIterator<Item = &'a String>) -> Result<(), Error> {
+pub(crate) fn release<'a>(
+    tables: &Tables,
+    me: &Me,
+    nodes: impl IntoIterator<Item = &'a String>,
+) -> Result<(), Error> {
     let mut nodes = nodes.into_iter().peekable();
     if nodes.peek().is_none() {
         return Ok(());
     }
     tables.transaction(&[TABLE], |change| {
         let existing = by_node(change)?;
-        for claim in nodes.filter_map(|node| existing.get(node)).filter(|claim| claim.holder == *me) {
+        for claim in nodes
+            .filter_map(|node| existing.get(node))
+            .filter(|claim| claim.holder == *me)
+        {
             remove(change, claim)?;
         }
         Ok(())
@@ -183,13 +230,20 @@ pub(crate) fn by_node(change: &Transaction<'_>) -> Result<BTreeMap<String, Claim
 /// Removes the claim, if it is still that very one.
 pub(crate) fn remove(change: &Transaction<'_>, claim: &Claim) -> Result<(), Error> {
     let pid = claim.holder.pid.to_string();
-    change.delete(TABLE, &[("node", claim.node.as_str()), ("pid", pid.as_str())])?;
+    change.delete(
+        TABLE,
+        &[("node", claim.node.as_str()), ("pid", pid.as_str())],
+    )?;
     Ok(())
 }
 
 /// Tells the waiter on another host that its node's report is stored.
 pub(crate) fn mark_done(change: &Transaction<'_>, claim: &Claim) -> Result<(), Error> {
-    change.put(TABLE, &[("node", claim.node.as_str())], &[("state", Some("done"))])?;
+    change.put(
+        TABLE,
+        &[("node", claim.node.as_str())],
+        &[("state", Some("done"))],
+    )?;
     Ok(())
 }
 
@@ -198,11 +252,20 @@ fn write(change: &Transaction<'_>, claim: &Claim) -> Result<(), Error> {
     change.put(
         TABLE,
         &[("node", claim.node.as_str())],
-        &[("command", Some(claim.command.as_str())), ("state", Some("waiting")), ("pid", Some(pid.as_str())), ("reserve", Some(reserve.as_str())), ("disable", None)],
+        &[
+            ("command", Some(claim.command.as_str())),
+            ("state", Some("waiting")),
+            ("pid", Some(pid.as_str())),
+            ("reserve", Some(reserve.as_str())),
+            ("disable", None),
+        ],
     )?;
     Ok(())
 }
 
 fn index(rows: &[Row]) -> BTreeMap<String, Claim> {
-    rows.iter().filter_map(Claim::from_row).map(|claim| (claim.node.clone(), claim)).collect()
+    rows.iter()
+        .filter_map(Claim::from_row)
+        .map(|claim| (claim.node.clone(), claim))
+        .collect()
 }

@@ -20,7 +20,12 @@ const SILENCE: Duration = Duration::from_secs(15);
 pub(crate) const IN_ALL: Duration = Duration::from_secs(30);
 
 /// Runs in the child, from the first byte to the last.
-pub(crate) fn serve(stream: TcpStream, context: &Rc<ServerContext>, confinement: &Confinement, report: &mut Report) -> Result<String, String> {
+pub(crate) fn serve(
+    stream: TcpStream,
+    context: &Rc<ServerContext>,
+    confinement: &Confinement,
+    report: &mut Report,
+) -> Result<String, String> {
     let prepare = || -> io::Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(SILENCE))?;
@@ -31,7 +36,7 @@ pub(crate) fn serve(stream: TcpStream, context: &Rc<ServerContext>, confinement:
     confine::confine(confinement).map_err(|error| format!("cannot give up privileges: {error}"))?;
     let mut stream = context.accept(stream).map_err(|error| error.to_string())?;
     let ended = hold(&mut stream, &mut |message| ask(report, message));
-    let _ = stream.finish();
+    stream.finish();
     match ended {
         Ended::Well(count) => Ok(count.to_string()),
         Ended::Badly(why) => Err(why),

@@ -49,7 +49,13 @@ struct Slot<T> {
 
 impl Desk {
     pub(crate) fn new(location: Location) -> Desk {
-        Desk { location, addresses: Slot::default(), apply: Slot::default(), chain: Slot::default(), questions: Vec::new() }
+        Desk {
+            location,
+            addresses: Slot::default(),
+            apply: Slot::default(),
+            chain: Slot::default(),
+            questions: Vec::new(),
+        }
     }
 
     /// Asks for the address map.
@@ -72,34 +78,64 @@ impl Desk {
     pub(crate) fn next(&mut self) -> Option<(Task, Job)> {
         let location = self.location.clone();
         if self.addresses.start(Addresses::default) {
-            return Some((Task::Addresses, job(move |report| {
-                let tables = Tables::open(&location).map_err(|error| error.to_string())?;
-                let map = Addresses::read(&tables).map_err(|error| error.to_string())?;
-                map.lines().try_for_each(|line| report.line(&line)).map_err(|error| error.to_string())
-            })));
+            return Some((
+                Task::Addresses,
+                job(move |report| {
+                    let tables = Tables::open(&location).map_err(|error| error.to_string())?;
+                    let map = Addresses::read(&tables).map_err(|error| error.to_string())?;
+                    map.lines()
+                        .try_for_each(|line| report.line(&line))
+                        .map_err(|error| error.to_string())
+                }),
+            ));
         }
         if self.apply.start(|| ()) {
-            return Some((Task::Apply, job(move |_| {
-                let tables = Tables::open(&location).map_err(|error| error.to_string())?;
-                let outcome = Place::open(tables).and_then(|place| place.apply()).map_err(|error| error.to_string())?;
-                for (file, why) in outcome.rejected {
-                    program::syslog::log("callbackd", program::syslog::Level::Warning, &format!("{file}: put into rejected/: {why}"));
-                }
-                Ok(())
-            })));
+            return Some((
+                Task::Apply,
+                job(move |_| {
+                    let tables = Tables::open(&location).map_err(|error| error.to_string())?;
+                    let outcome = Place::open(tables)
+                        .and_then(|place| place.apply())
+                        .map_err(|error| error.to_string())?;
+                    for (file, why) in outcome.rejected {
+                        program::syslog::log(
+                            "callbackd",
+                            program::syslog::Level::Warning,
+                            &format!("{file}: put into rejected/: {why}"),
+                        );
+                    }
+                    Ok(())
+                }),
+            ));
         }
         let questions = &mut self.questions;
         if self.chain.start(|| questions.drain(..).map(Some).collect()) {
-            let asked: Vec<Question> = self.chain.running.iter().flatten().flatten().map(|(_, question)| question.clone()).collect();
-            return Some((Task::Chain, job(move |report| {
-                let tables = Tables::open(&location).map_err(|error| error.to_string())?;
-                let destinies = destiny::answer(&tables, &asked).map_err(|error| error.to_string())?;
-                for (at, question) in asked.iter().enumerate() {
-                    let destiny = destinies.get(&question.node).map(String::as_str).unwrap_or_default();
-                    report.line(&format!("{at} {destiny}")).map_err(|error| error.to_string())?;
-                }
-                Ok(())
-            })));
+            let asked: Vec<Question> = self
+                .chain
+                .running
+                .iter()
+                .flatten()
+                .flatten()
+                .map(|(_, question)| question.clone())
+                .collect();
+            return Some((
+                Task::Chain,
+                job(move |report| {
+                    let tables = Tables::open(&location).map_err(|error| error.to_string())?;
+                    let destinies =
+                        destiny::answer(&tables, &asked).map_err(|error| error.to_string())?;
+                    for (at, question) in asked.iter().enumerate() {
+                        let destiny = destinies
+                            .get(&question.node)
+                            .map(String::as_str)
+                            .unwrap_or_default();
+                        report
+                            .line(&format!("{at} {destiny}"))
+                            .map_err(|error| error.to_string())?;
+                    }
+                    Ok(())
+                }),
+            ));
         }
         None
     }
@@ -114,8 +150,19 @@ impl Desk {
             Task::Apply => None,
             Task::Chain => {
                 let (at, destiny) = line.split_once(' ')?;
-                let (child, question) = self.chain.running.as_mut()?.get_mut(at.parse::<usize>().ok()?)?.take()?;
-                Some((child, Reply::Destiny { node: question.node, destiny: destiny.into() }))
+                let (child, question) = self
+                    .chain
+                    .running
+                    .as_mut()?
+                    .get_mut(at.parse::<usize>().ok()?)?
+                    .take()?;
+                Some((
+                    child,
+                    Reply::Destiny {
+                        node: question.node,
+                        destiny: destiny.into(),
+                    },
+                ))
             }
         }
     }
@@ -123,15 +170,23 @@ impl Desk {
     /// A task has ended, well or not.
     pub(crate) fn ended(&mut self, task: Task, well: bool) -> Ended {
         match task {
-            Task::Addresses => Ended { addresses: self.addresses.running.take().filter(|_| well), ..Ended::default() },
+            Task::Addresses => Ended {
+                addresses: self.addresses.running.take().filter(|_| well),
+                ..Ended::default()
+            },
             Task::Apply => {
                 self.apply.running = None;
                 Ended::default()
             }
             Task::Chain => {
                 let left = self.chain.running.take().into_iter().flatten().flatten();
-                let unanswered = left.map(|(child, _)| (child, Reply::Busy("the tables".into()))).collect();
-                Ended { unanswered, ..Ended::default() }
+                let unanswered = left
+                    .map(|(child, _)| (child, Reply::Busy("the tables".into())))
+                    .collect();
+                Ended {
+                    unanswered,
+                    ..Ended::default()
+                }
             }
         }
     }

@@ -48,7 +48,11 @@ pub(crate) struct Door {
 impl Door {
     /// Judges a new connection.
     pub(crate) fn judge(&mut self, stream: TcpStream, peer: IpAddr) -> Verdict {
-        if self.inside.get(&peer).is_some_and(|count| *count >= PER_ADDRESS) {
+        if self
+            .inside
+            .get(&peer)
+            .is_some_and(|count| *count >= PER_ADDRESS)
+        {
             return Verdict::Refuse(format!("{PER_ADDRESS} connections of it are open already"));
         }
         if let Some(node) = self.addresses.node(peer) {
@@ -104,7 +108,10 @@ impl Door {
         if self.logged.len() >= 4_096 {
             self.logged.retain(|_, at| now.duration_since(*at) < QUIET);
         }
-        let quiet = self.logged.get(&peer).is_none_or(|at| now.duration_since(*at) >= QUIET);
+        let quiet = self
+            .logged
+            .get(&peer)
+            .is_none_or(|at| now.duration_since(*at) >= QUIET);
         // A flood of addresses is not told apart: the book is bounded.
         if quiet && self.logged.len() < 4_096 {
             self.logged.insert(peer, now);
@@ -130,7 +137,10 @@ mod tests {
         assert!(door.wants_map());
         assert!(!door.wants_map(), "one reading at a time");
         assert_eq!(door.map_read(None).len(), 1);
-        assert!(matches!(door.judge(connect(), peer), Verdict::Refuse(_)), "not read again within a second");
+        assert!(
+            matches!(door.judge(connect(), peer), Verdict::Refuse(_)),
+            "not read again within a second"
+        );
     }
 
     #[test]

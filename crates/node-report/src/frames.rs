@@ -3,7 +3,7 @@
 //! so broke at the second one; this one takes any number, in any pieces.
 
 /// The longest frame taken: the limit of a request.
-pub const LONGEST: usize = 1 << 20;
+pub(crate) const LONGEST: usize = 1 << 20;
 
 /// Bytes of the header.
 const HEADER: usize = 8;
@@ -39,8 +39,14 @@ impl Frames {
                 at = self.buffer.len();
                 break;
             };
-            let Some(body) = self.buffer.get(at + HEADER..at + HEADER + length) else { break };
-            frames.push(if length == 0 { Frame::Bell } else { Frame::Message(body.to_vec()) });
+            let Some(body) = self.buffer.get(at + HEADER..at + HEADER + length) else {
+                break;
+            };
+            frames.push(if length == 0 {
+                Frame::Bell
+            } else {
+                Frame::Message(body.to_vec())
+            });
             at += HEADER + length;
         }
         self.buffer.drain(..at);
@@ -63,7 +69,9 @@ impl Frames {
 fn length(header: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(header).ok()?.trim_end_matches(' ');
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|length| digits && *length <= LONGEST)
+    text.parse()
+        .ok()
+        .filter(|length| digits && *length <= LONGEST)
 }
 
 #[cfg(test)]
@@ -76,7 +84,11 @@ mod tests {
         let mut frames = Frames::default();
         assert_eq!(
             frames.feed(b"5       hello0       3       abc"),
-            vec![Frame::Message(b"hello".to_vec()), Frame::Bell, Frame::Message(b"abc".to_vec())]
+            vec![
+                Frame::Message(b"hello".to_vec()),
+                Frame::Bell,
+                Frame::Message(b"abc".to_vec())
+            ]
         );
         assert!(!frames.unfinished());
     }
@@ -87,7 +99,10 @@ mod tests {
         assert_eq!(frames.feed(b"99999999x"), vec![Frame::Garbage(9)]);
         assert_eq!(frames.feed(b"not a header"), vec![Frame::Garbage(12)]);
         assert_eq!(frames.feed(b"+2      ab"), vec![Frame::Garbage(10)]);
-        assert_eq!(frames.feed(b"2       ab"), vec![Frame::Message(b"ab".to_vec())]);
+        assert_eq!(
+            frames.feed(b"2       ab"),
+            vec![Frame::Message(b"ab".to_vec())]
+        );
     }
 
     proptest! {

@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::kill;
-use nix::sys::stat::{Mode, fstat, mkfifoat};
-use nix::unistd::Pid;
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::{Pid, mkfifoat};
 
 use crate::private_dir::{DirError, PrivateDir, is_fifo};
 
@@ -22,7 +22,7 @@ pub const BELL: &[u8; 8] = b"0       ";
 /// A waiter's FIFO, open at both ends for the whole wait: poll never reports a hang-up and nothing
 /// written between two posters is lost.
 #[derive(Debug)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     name: String,
     inode: u64,
     reader: File,
@@ -32,7 +32,7 @@ pub struct Inbox {
 impl Inbox {
     /// Makes the FIFO under a hidden name, opens both ends, then renames it: whoever sees the name
     /// finds a reader. Whatever had the name belonged to a dead process with our pid.
-    pub fn open(dir: &PrivateDir, pid: u32) -> Result<Inbox, DirError> {
+    pub(crate) fn open(dir: &PrivateDir, pid: u32) -> Result<Inbox, DirError> {
         let (hidden, name) = (format!(".{pid}.new"), pid.to_string());
         let make = || -> Result<Inbox, Errno> {
             dir.remove(&hidden)?;
@@ -41,13 +41,18 @@ impl Inbox {
             let writer = dir.open_file(&hidden, OFlag::O_WRONLY | OFlag::O_NONBLOCK, 0)?;
             dir.rename(&hidden, dir, &name)?;
             let inode = fstat(&reader)?.st_ino;
-            Ok(Inbox { name: name.clone(), inode, reader, _own_writer: writer })
+            Ok(Inbox {
+                name: name.clone(),
+                inode,
+                reader,
+                _own_writer: writer,
+            })
         };
         make().map_err(|why| dir.error(&name, why))
     }
 
     /// Reads what has come, without blocking.
-    pub fn drain(&mut self) -> Vec<u8> {
+    pub(crate) fn drain(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut chunk = [0; 65_536];
         loop {
@@ -62,13 +67,18 @@ impl Inbox {
 
     /// True if the name still leads to this FIFO. Somebody who cleans `/var/run` removes it, and then
     /// others would take us for dead.
-    pub fn in_place(&self, dir: &PrivateDir) -> bool {
-        dir.stat(&self.name).is_ok_and(|stat| stat.st_ino == self.inode)
+    pub(crate) fn in_place(&self, dir: &PrivateDir) -> bool {
+        dir.stat(&self.name)
+            .is_ok_and(|stat| stat.st_ino == self.inode)
     }
 
     /// Takes the name away; from now on posters find nobody.
-    pub fn close(&self, dir: &PrivateDir) -> Result<(), Errno> {
-        if self.in_place(dir) { dir.remove(&self.name) } else { Ok(()) }
+    pub(crate) fn close(&self, dir: &PrivateDir) -> Result<(), Errno> {
+        if self.in_place(dir) {
+            dir.remove(&self.name)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -101,10 +111,18 @@ pub fn anybody(dir: &PrivateDir) -> Result<bool, DirError> {
 /// Removes FIFOs that nobody reads and half-made ones of processes that are gone.
 pub fn sweep(dir: &PrivateDir) -> Result<(), DirError> {
     for name in dir.names()? {
-        let half_made = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".new"));
+        let half_made = name
+            .strip_prefix('.')
+            .and_then(|rest| rest.strip_suffix(".new"));
         let dead = match half_made {
-            Some(pid) => pid.parse::<i32>().is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)),
-            None => name.parse::<u32>().is_ok() && dir.stat(&name).is_ok_and(|stat| is_fifo(&stat)) && open_bell(dir, &name).is_none(),
+            Some(pid) => pid
+                .parse::<i32>()
+                .is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)),
+            None => {
+                name.parse::<u32>().is_ok()
+                    && dir.stat(&name).is_ok_and(|stat| is_fifo(&stat))
+                    && open_bell(dir, &name).is_none()
+            }
         };
         if dead {
             dir.remove(&name).map_err(|why| dir.error(&name, why))?;
@@ -115,12 +133,26 @@ pub fn sweep(dir: &PrivateDir) -> Result<(), DirError> {
 
 fn bells(dir: &PrivateDir) -> Result<Vec<File>, DirError> {
     // A FIFO of the Perl era has another mode, and its reader takes an empty frame for an error.
-    let ours = |name: &String| name.parse::<u32>().is_ok() && dir.stat(name).is_ok_and(|stat| is_fifo(&stat) && stat.st_mode & 0o777 == 0o600);
-    Ok(dir.names()?.iter().filter(|name| ours(name)).filter_map(|name| open_bell(dir, name)).collect())
+    let ours = |name: &String| {
+        name.parse::<u32>().is_ok()
+            && dir
+                .stat(name)
+                .is_ok_and(|stat| is_fifo(&stat) && stat.st_mode & 0o777 == 0o600)
+    };
+    Ok(dir
+        .names()?
+        .iter()
+        .filter(|name| ours(name))
+        .filter_map(|name| open_bell(dir, name))
+        .collect())
 }
 
 fn open_bell(dir: &PrivateDir, name: &str) -> Option<File> {
-    let file = dir.open_file(name, OFlag::O_WRONLY | OFlag::O_NONBLOCK, 0).ok()?;
+    let file = dir
+        .open_file(name, OFlag::O_WRONLY | OFlag::O_NONBLOCK, 0)
+        .ok()?;
     // A regular file of that name would open too.
-    fstat(&file).is_ok_and(|stat| is_fifo(&stat)).then_some(file)
+    fstat(&file)
+        .is_ok_and(|stat| is_fifo(&stat))
+        .then_some(file)
 }

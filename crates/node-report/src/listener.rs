@@ -97,8 +97,14 @@ struct Peer {
 
 impl Listener {
     /// Takes a listening socket and the TLS context. `run` and the spool are opened here.
-    pub fn new(service: Service, socket: TcpListener, context: ServerContext) -> Result<Listener, Error> {
-        socket.set_nonblocking(true).map_err(|error| Error::Host(format!("the listening socket: {error}")))?;
+    pub fn new(
+        service: Service,
+        socket: TcpListener,
+        context: ServerContext,
+    ) -> Result<Listener, Error> {
+        socket
+            .set_nonblocking(true)
+            .map_err(|error| Error::Host(format!("the listening socket: {error}")))?;
         Ok(Listener {
             run: PrivateDir::open(&program::paths::run_dir())?,
             spool: Spool::open(&program::paths::state_dir())?,
@@ -122,12 +128,23 @@ impl Listener {
     }
 
     /// Serves until `interrupt` becomes readable or nobody has waited for long enough.
-    pub fn serve(&mut self, interrupt: BorrowedFd<'_>, remark: &mut dyn FnMut(Remark)) -> Result<(), Error> {
+    pub fn serve(
+        &mut self,
+        interrupt: BorrowedFd<'_>,
+        remark: &mut dyn FnMut(Remark),
+    ) -> Result<(), Error> {
         loop {
             let open = self.connections.len() < CONNECTIONS;
             let socket = self.socket.as_fd();
-            let others: &[BorrowedFd<'_>] = if open { &[interrupt, socket] } else { &[interrupt] };
-            let ready = self.crew.wait(others, Some(ROUND)).map_err(|error| Error::Host(format!("poll: {error}")))?;
+            let others: &[BorrowedFd<'_>] = if open {
+                &[interrupt, socket]
+            } else {
+                &[interrupt]
+            };
+            let ready = self
+                .crew
+                .wait(others, Some(ROUND))
+                .map_err(|error| Error::Host(format!("poll: {error}")))?;
             if ready.readable.contains(&0) {
                 self.crew.terminate();
                 return Ok(());
@@ -148,22 +165,32 @@ impl Listener {
 
     fn accept(&mut self, remark: &mut dyn FnMut(Remark)) {
         while self.connections.len() < CONNECTIONS {
-            let Ok((stream, peer)) = self.socket.accept() else { return };
+            let Ok((stream, peer)) = self.socket.accept() else {
+                return;
+            };
             self.admit(stream, peer.ip().to_canonical(), remark);
         }
     }
 
-    fn admit(&mut self, stream: std::net::TcpStream, address: IpAddr, remark: &mut dyn FnMut(Remark)) {
+    fn admit(
+        &mut self,
+        stream: std::net::TcpStream,
+        address: IpAddr,
+        remark: &mut dyn FnMut(Remark),
+    ) {
         match self.door.judge(stream, address) {
             Verdict::Wait => {}
             Verdict::Refuse(why) => self.say_of_peer(address, why, remark),
             Verdict::Serve(stream, node) => {
-                let (context, confinement) = (Rc::clone(&self.context), self.service.confinement.clone());
+                let (context, confinement) =
+                    (Rc::clone(&self.context), self.service.confinement.clone());
                 let keep = stream.as_raw_fd();
-                let job = Job::new(move |report| connection::serve(stream, &context, &confinement, report))
-                    .deadline(connection::IN_ALL)
-                    .keep(keep)
-                    .line_limit(LINE);
+                let job = Job::new(move |report| {
+                    connection::serve(stream, &context, &confinement, report)
+                })
+                .deadline(connection::IN_ALL)
+                .keep(keep)
+                .line_limit(LINE);
                 let child = self.crew.start(Who::Connection(address, node.clone()), job);
                 self.connections.insert(child, Peer { address, node });
             }
@@ -172,7 +199,9 @@ impl Listener {
 
     fn take(&mut self, event: Event<Who>, remark: &mut dyn FnMut(Remark)) {
         match (event.key, event.what) {
-            (Who::Connection(..), What::Line(line)) => self.take_message(event.child, &line, remark),
+            (Who::Connection(..), What::Line(line)) => {
+                self.take_message(event.child, &line, remark)
+            }
             (Who::Connection(address, _), What::Ended(result)) => {
                 self.connections.remove(&event.child);
                 self.door.left(address);
@@ -201,16 +230,39 @@ impl Listener {
     }
 
     fn take_message(&mut self, child: ChildId, line: &str, remark: &mut dyn FnMut(Remark)) {
-        let Some(peer) = self.connections.get(&child) else { return };
+        let Some(peer) = self.connections.get(&child) else {
+            return;
+        };
         match serde_json::from_str(line) {
-            Ok(Ask::Report { nonce, adapters, dropped }) => {
-                let report = Report::now(&peer.node, Some(peer.address.to_string()), nonce, Facts { adapters, dropped });
+            Ok(Ask::Report {
+                nonce,
+                adapters,
+                dropped,
+            }) => {
+                let report = Report::now(
+                    &peer.node,
+                    Some(peer.address.to_string()),
+                    nonce,
+                    Facts { adapters, dropped },
+                );
                 self.waiting.push((child, report));
             }
-            Ok(Ask::Destiny { next }) => self.desk.question(child, Question { node: peer.node.clone(), next }),
+            Ok(Ask::Destiny { next }) => self.desk.question(
+                child,
+                Question {
+                    node: peer.node.clone(),
+                    next,
+                },
+            ),
             // A new request starts work on nodes; over the wire nobody has shown the right to that.
-            Ok(Ask::New { .. }) => self.reply(child, &Reply::Refused("Permission denied for request".into())),
-            Err(error) => remark(Remark::Trouble(format!("{}: a connection's child speaks nonsense: {error}", peer.address))),
+            Ok(Ask::New { .. }) => self.reply(
+                child,
+                &Reply::Refused("Permission denied for request".into()),
+            ),
+            Err(error) => remark(Remark::Trouble(format!(
+                "{}: a connection's child speaks nonsense: {error}",
+                peer.address
+            ))),
         }
     }
 
@@ -224,7 +276,10 @@ impl Listener {
         for ((child, report), result) in children.into_iter().zip(&reports).zip(results) {
             let reply = match result {
                 Ok(()) => {
-                    remark(Remark::Stored { node: report.node.clone(), adapters: report.adapters.len() });
+                    remark(Remark::Stored {
+                        node: report.node.clone(),
+                        adapters: report.adapters.len(),
+                    });
                     Reply::Stored
                 }
                 Err(error) => {
@@ -272,7 +327,10 @@ impl Listener {
         if inbox::anybody(&self.run)? || !self.connections.is_empty() {
             self.somebody = Instant::now();
         }
-        Ok(self.service.linger.is_some_and(|linger| self.somebody.elapsed() >= linger))
+        Ok(self
+            .service
+            .linger
+            .is_some_and(|linger| self.somebody.elapsed() >= linger))
     }
 
     fn say_of_peer(&mut self, peer: IpAddr, why: String, remark: &mut dyn FnMut(Remark)) {

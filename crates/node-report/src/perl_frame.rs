@@ -20,5 +20,10 @@ pub(crate) fn report(message: &[u8], waiting: &BTreeSet<String>) -> Result<Repor
     if !waiting.contains(node) {
         return Err(format!("{}: is not waited for", program::escape(node)));
     }
-    Ok(Report::now(node, None, None, adapter_facts::from_request(&root)))
+    Ok(Report::now(
+        node,
+        None,
+        None,
+        adapter_facts::from_request(&root),
+    ))
 }

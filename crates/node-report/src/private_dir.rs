@@ -53,7 +53,10 @@ impl PrivateDir {
     /// Opens `path`, making it (and its parents, as usual directories) if it is missing. Looser
     /// permissions for reading, as xCAT's own code leaves them, are tightened.
     pub fn open(path: &Path) -> Result<PrivateDir, DirError> {
-        let system = |why| DirError::System { path: path.into(), why };
+        let system = |why| DirError::System {
+            path: path.into(),
+            why,
+        };
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(|error| system(errno(&error)))?;
         }
@@ -67,7 +70,10 @@ impl PrivateDir {
             Err(Errno::ENOTDIR | Errno::ELOOP) => return Err(DirError::NotADirectory(path.into())),
             Err(why) => return Err(system(why)),
         };
-        let dir = PrivateDir { fd, path: path.into() };
+        let dir = PrivateDir {
+            fd,
+            path: path.into(),
+        };
         dir.check()?;
         Ok(dir)
     }
@@ -119,7 +125,12 @@ impl PrivateDir {
     pub fn names(&self) -> Result<Vec<String>, DirError> {
         let list = || -> Result<Vec<String>, Errno> {
             // A descriptor of its own: the offset of a directory stream belongs to the descriptor.
-            let fd = openat(&self.fd, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+            let fd = openat(
+                &self.fd,
+                ".",
+                OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+                Mode::empty(),
+            )?;
             let mut names = Vec::new();
             for entry in Dir::from_fd(fd)?.iter() {
                 let bytes = entry?.file_name().to_bytes().to_vec();
@@ -136,14 +147,25 @@ impl PrivateDir {
 
     /// An error about a file in it.
     pub fn error(&self, name: &str, why: Errno) -> DirError {
-        DirError::System { path: if name == "." { self.path.clone() } else { self.path.join(name) }, why }
+        DirError::System {
+            path: if name == "." {
+                self.path.clone()
+            } else {
+                self.path.join(name)
+            },
+            why,
+        }
     }
 
     fn check(&self) -> Result<(), DirError> {
         let stat = fstat(&self.fd).map_err(|why| self.error(".", why))?;
         let us = geteuid().as_raw();
         if stat.st_uid != us {
-            return Err(DirError::Foreign { path: self.path.clone(), owner: stat.st_uid, us });
+            return Err(DirError::Foreign {
+                path: self.path.clone(),
+                owner: stat.st_uid,
+                us,
+            });
         }
         if stat.st_mode & 0o022 != 0 {
             return Err(DirError::Writable(self.path.clone()));

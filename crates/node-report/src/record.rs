@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: u32 = 1;
 
 /// The longest record in the spool, in bytes.
-pub const LONGEST: u64 = 2 << 20;
+pub(crate) const LONGEST: u64 = 2 << 20;
 
 /// What a node reported. Every value in it has passed the checks of its type, also when it is read
 /// back: a spool file is believed no more than the wire.
@@ -44,8 +44,15 @@ pub struct FileName {
 
 impl Report {
     /// A report that came now.
-    pub fn now(node: &str, peer: Option<String>, nonce: Option<String>, facts: adapter_facts::Facts) -> Report {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    pub fn now(
+        node: &str,
+        peer: Option<String>,
+        nonce: Option<String>,
+        facts: adapter_facts::Facts,
+    ) -> Report {
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         Report {
             format: FORMAT,
             node: node.into(),
@@ -65,7 +72,10 @@ impl Report {
         }
         let format: Format = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if format.format != FORMAT {
-            return Err(format!("format {} is not known here (format {FORMAT} is)", format.format));
+            return Err(format!(
+                "format {} is not known here (format {FORMAT} is)",
+                format.format
+            ));
         }
         serde_json::from_slice(text).map_err(|error| error.to_string())
     }
@@ -81,12 +91,24 @@ impl FileName {
     pub fn parse(name: &str) -> Option<FileName> {
         let (time, rest) = name.split_once('.')?;
         let (pid, node) = rest.split_once('.')?;
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        (digits(time) && digits(pid) && fits_a_file_name(node)).then(|| time.parse().ok()).flatten().map(|time| FileName { time, node: node.into() })
+        let digits =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        (digits(time) && digits(pid) && fits_a_file_name(node))
+            .then(|| time.parse().ok())
+            .flatten()
+            .map(|time| FileName {
+                time,
+                node: node.into(),
+            })
     }
 }
 
 /// True if a node's name can be part of a file's name. Table rows are outside bytes too.
-pub fn fits_a_file_name(node: &str) -> bool {
-    !node.is_empty() && node.len() <= 200 && !node.starts_with('.') && !node.bytes().any(|byte| byte == b'/' || byte < b' ' || byte == 0x7f)
+pub(crate) fn fits_a_file_name(node: &str) -> bool {
+    !node.is_empty()
+        && node.len() <= 200
+        && !node.starts_with('.')
+        && !node
+            .bytes()
+            .any(|byte| byte == b'/' || byte < b' ' || byte == 0x7f)
 }

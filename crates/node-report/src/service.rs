@@ -2,7 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
+    sockopt,
+};
 use single_server::Held;
 use tls::ServerContext;
 use xcat_tables::Tables;
@@ -28,32 +31,48 @@ pub struct Running {
 /// `listen` is where; default: every address, the port of [`summon::port`].
 pub fn open(service: Service, listen_at: Option<SocketAddr>) -> Result<Option<Running>, Error> {
     let failed = |error: single_server::Error| Error::Host(error.to_string());
-    let Some(mut held) = summon::kind().try_hold().map_err(failed)? else { return Ok(None) };
+    let Some(mut held) = summon::kind().try_hold().map_err(failed)? else {
+        return Ok(None);
+    };
     let socket = match listen_at {
         Some(address) => listening(address)?,
         None => everywhere(summon::port(&Tables::open(&service.location)?)?)?,
     };
-    let address = socket.local_addr().map_err(|error| Error::Host(error.to_string()))?;
+    let address = socket
+        .local_addr()
+        .map_err(|error| Error::Host(error.to_string()))?;
     let context = ServerContext::new(&summon::identity()?, None)?;
     let listener = Listener::new(service, socket, context)?;
     held.publish(&address.to_string()).map_err(failed)?;
-    Ok(Some(Running { listener, address, _held: held }))
+    Ok(Some(Running {
+        listener,
+        address,
+        _held: held,
+    }))
 }
 
 /// IPv6 with IPv4 in it, or IPv4 alone where the kernel has no other.
 fn everywhere(port: u16) -> Result<TcpListener, Error> {
-    listening(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).or_else(|_| listening(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
+    listening(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
+        .or_else(|_| listening(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
 }
 
 fn listening(address: SocketAddr) -> Result<TcpListener, Error> {
     let open = || -> nix::Result<TcpListener> {
-        let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+        let family = if address.is_ipv6() {
+            AddressFamily::Inet6
+        } else {
+            AddressFamily::Inet
+        };
         let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
         setsockopt(&socket, sockopt::ReuseAddr, &true)?;
         if address.is_ipv6() {
             setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
         }
-        bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &SockaddrStorage::from(address))?;
+        bind(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            &SockaddrStorage::from(address),
+        )?;
         listen(&socket, Backlog::new(QUEUE)?)?;
         Ok(TcpListener::from(socket))
     };

@@ -12,7 +12,7 @@ use crate::private_dir::{DirError, PrivateDir, errno};
 use crate::record::{FileName, LONGEST, Report, fits_a_file_name};
 
 /// More waiting reports than this are answered "busy".
-pub const MOST: usize = 20_000;
+const MOST: usize = 20_000;
 
 /// Why a report was not taken. It is not acknowledged: the node tries again.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,11 @@ impl Spool {
     pub fn open(state_dir: &Path) -> Result<Spool, DirError> {
         let dir = PrivateDir::open(&state_dir.join("reports"))?;
         let (applied, rejected) = (dir.inside("applied")?, dir.inside("rejected")?);
-        Ok(Spool { dir, applied, rejected })
+        Ok(Spool {
+            dir,
+            applied,
+            rejected,
+        })
     }
 
     /// Stores reports, one result each. On return every accepted one is on disk under its final
@@ -55,34 +59,64 @@ impl Spool {
     pub fn store(&self, reports: &[Report]) -> Vec<Result<(), StoreError>> {
         let waiting = match self.waiting() {
             Ok(waiting) => waiting,
-            Err(_) => return reports.iter().map(|_| Err(StoreError::System(Errno::EIO))).collect(),
+            Err(_) => {
+                return reports
+                    .iter()
+                    .map(|_| Err(StoreError::System(Errno::EIO)))
+                    .collect();
+            }
         };
-        let mut count = waiting.len();
-        let mut results: Vec<Result<(), StoreError>> = Vec::with_capacity(reports.len());
-        for (at, report) in reports.iter().enumerate() {
-            results.push(if count >= MOST { Err(StoreError::Full(count)) } else { self.write(report, at) });
-            count += 1;
-        }
+        let mut results: Vec<Result<(), StoreError>> = reports
+            .iter()
+            .enumerate()
+            .map(|(at, report)| {
+                let count = waiting.len() + at;
+                if count >= MOST {
+                    Err(StoreError::Full(count))
+                } else {
+                    self.write(report, at)
+                }
+            })
+            .collect();
         if let Err(why) = self.dir.sync() {
-            results.iter_mut().filter(|result| result.is_ok()).for_each(|result| *result = Err(StoreError::System(why)));
+            results
+                .iter_mut()
+                .filter(|result| result.is_ok())
+                .for_each(|result| *result = Err(StoreError::System(why)));
             return results;
         }
-        for (report, _) in reports.iter().zip(&results).filter(|(_, result)| result.is_ok()) {
-            let older = waiting.iter().filter(|(_, name)| name.node == report.node && name.time < report.received);
+        for (report, _) in reports
+            .iter()
+            .zip(&results)
+            .filter(|(_, result)| result.is_ok())
+        {
+            let older = waiting
+                .iter()
+                .filter(|(_, name)| name.node == report.node && name.time < report.received);
             // If the removal is lost in a crash the older one is applied first, then this one.
-            older.for_each(|(file, _)| drop(self.dir.remove(file)));
+            older.for_each(|(file, _)| {
+                let _ = self.dir.remove(file);
+            });
         }
         results
     }
 
     /// The waiting reports in the order of their arrival: file name, and what it says.
     pub fn waiting(&self) -> Result<Vec<(String, FileName)>, DirError> {
-        Ok(self.dir.names()?.into_iter().filter_map(|name| FileName::parse(&name).map(|parsed| (name, parsed))).collect())
+        Ok(self
+            .dir
+            .names()?
+            .into_iter()
+            .filter_map(|name| FileName::parse(&name).map(|parsed| (name, parsed)))
+            .collect())
     }
 
     /// Waits for, then holds, the right to apply. Holders do bounded work.
     pub fn lock(&self) -> Result<Lock, DirError> {
-        let file = self.dir.open_file(".lock", OFlag::O_RDWR | OFlag::O_CREAT, 0o600).map_err(|why| self.dir.error(".lock", why))?;
+        let file = self
+            .dir
+            .open_file(".lock", OFlag::O_RDWR | OFlag::O_CREAT, 0o600)
+            .map_err(|why| self.dir.error(".lock", why))?;
         match Flock::lock(file, FlockArg::LockExclusive) {
             Ok(lock) => {
                 self.sweep();
@@ -115,12 +149,17 @@ impl Spool {
                 Err(why) => return Err(self.dir.error(file, why)),
             }
         }
-        self.applied.sync().and_then(|()| self.dir.sync()).map_err(|why| self.dir.error(".", why))
+        self.applied
+            .sync()
+            .and_then(|()| self.dir.sync())
+            .map_err(|why| self.dir.error(".", why))
     }
 
     /// Drops a report that is older than what the table holds.
     pub fn discard(&self, file: &str) -> Result<(), DirError> {
-        self.dir.remove(file).map_err(|why| self.dir.error(file, why))
+        self.dir
+            .remove(file)
+            .map_err(|why| self.dir.error(file, why))
     }
 
     /// Puts a report aside that can never be applied, where an administrator finds it.
@@ -140,8 +179,14 @@ impl Spool {
         let write = || -> Result<(), Errno> {
             let text = serde_json::to_vec(report).map_err(|_| Errno::EINVAL)?;
             self.dir.remove(&hidden)?;
-            let mut file = self.dir.open_file(&hidden, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, 0o600)?;
-            file.write_all(&text).and_then(|()| file.sync_all()).map_err(|error| errno(&error))?;
+            let mut file = self.dir.open_file(
+                &hidden,
+                OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL,
+                0o600,
+            )?;
+            file.write_all(&text)
+                .and_then(|()| file.sync_all())
+                .map_err(|error| errno(&error))?;
             self.dir.rename(&hidden, &self.dir, &report.file_name(pid))
         };
         write().map_err(|why| {
@@ -154,7 +199,10 @@ impl Spool {
     /// Half-written files of processes that are gone.
     fn sweep(&self) {
         for name in self.dir.names().unwrap_or_default() {
-            let pid = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(".new")).and_then(|rest| rest.split('.').next()?.parse().ok());
+            let pid = name
+                .strip_prefix('.')
+                .and_then(|rest| rest.strip_suffix(".new"))
+                .and_then(|rest| rest.split('.').next()?.parse().ok());
             if pid.is_some_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)) {
                 let _ = self.dir.remove(&name);
             }
@@ -170,7 +218,9 @@ fn read_file(dir: &PrivateDir, name: &str) -> Option<Result<Report, String>> {
     };
     let mut text = Vec::new();
     match file.take(LONGEST + 1).read_to_end(&mut text) {
-        Ok(_) if text.len() as u64 > LONGEST => Some(Err(format!("is longer than {LONGEST} bytes"))),
+        Ok(_) if text.len() as u64 > LONGEST => {
+            Some(Err(format!("is longer than {LONGEST} bytes")))
+        }
         Ok(_) => Some(Report::parse(&text)),
         Err(error) => Some(Err(error.to_string())),
     }

@@ -31,7 +31,10 @@ pub fn kind() -> Kind {
 /// callbackd's key and certificate; made at the first call, kept for ever.
 pub fn identity() -> Result<Identity, Error> {
     let name = nix::unistd::gethostname().map_err(|why| Error::Host(why.to_string()))?;
-    Ok(tls::identity(&program::paths::state_dir().join("callbackd"), &name.to_string_lossy())?)
+    Ok(tls::identity(
+        &program::paths::state_dir().join("callbackd"),
+        &name.to_string_lossy(),
+    )?)
 }
 
 /// What our agents know callbackd by.
@@ -42,16 +45,26 @@ pub fn pin() -> Result<String, Error> {
 /// Where nodes reach a callbackd that published `address`: a listener on every address is reached at
 /// site.master, else under this host's name.
 pub fn reachable(tables: &Tables, address: &str) -> Result<String, Error> {
-    let Some(address) = address.parse::<SocketAddr>().ok().filter(|address| address.ip().is_unspecified()) else {
+    let Some(address) = address
+        .parse::<SocketAddr>()
+        .ok()
+        .filter(|address| address.ip().is_unspecified())
+    else {
         return Ok(address.into());
     };
     let port = address.port();
     let master = match tables.site("master")? {
         Some(master) => master,
-        None => nix::unistd::gethostname().map_err(|why| Error::Host(why.to_string()))?.to_string_lossy().into_owned(),
+        None => nix::unistd::gethostname()
+            .map_err(|why| Error::Host(why.to_string()))?
+            .to_string_lossy()
+            .into_owned(),
     };
     // Genesis has no resolver to speak of: an address, wherever the name gives one.
-    let resolved = (master.as_str(), port).to_socket_addrs().ok().and_then(|mut found| found.next());
+    let resolved = (master.as_str(), port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next());
     Ok(resolved.map_or_else(|| format!("{master}:{port}"), |address| address.to_string()))
 }
 
@@ -59,14 +72,23 @@ pub fn reachable(tables: &Tables, address: &str) -> Result<String, Error> {
 /// daemon is not installed. Where it is, its port is never taken, running or not.
 pub fn port(tables: &Tables) -> Result<u16, Error> {
     let number = |key: &str| -> Result<Option<u16>, Error> {
-        let Some(text) = tables.site(key)? else { return Ok(None) };
+        let Some(text) = tables.site(key)? else {
+            return Ok(None);
+        };
         let port = text.trim().parse().ok().filter(|port| *port != 0);
-        port.map(Some).ok_or_else(|| Error::Host(format!("site.{key}: {}: is no port", program::escape(&text))))
+        port.map(Some).ok_or_else(|| {
+            Error::Host(format!(
+                "site.{key}: {}: is no port",
+                program::escape(&text)
+            ))
+        })
     };
     let xcatd = number("xcatdport")?.unwrap_or(XCATD);
     let installed = program::paths::xcat_command("xcatd").is_some();
     match number("nodetoolsport")? {
-        Some(port) if installed && port == xcatd => Err(Error::Host(format!("site.nodetoolsport: {port}: is the port of xCAT's daemon, which is installed"))),
+        Some(port) if installed && port == xcatd => Err(Error::Host(format!(
+            "site.nodetoolsport: {port}: is the port of xCAT's daemon, which is installed"
+        ))),
         Some(port) => Ok(port),
         None if installed => Ok(BESIDE_XCATD),
         None => Ok(xcatd),
@@ -78,18 +100,29 @@ pub fn port(tables: &Tables) -> Result<u16, Error> {
 pub fn listener(callbackd: &Path) -> Result<String, Error> {
     let kind = kind();
     let failed = |why: String| Error::Host(format!("{}: {why}", callbackd.display()));
-    if let Some(published) = kind.published().map_err(|error| failed(error.to_string()))? {
+    if let Some(published) = kind
+        .published()
+        .map_err(|error| failed(error.to_string()))?
+    {
         return Ok(published.address);
     }
-    let ready = command::start_detached(callbackd, &["--while-waited".into()], &[]).map_err(|error| failed(error.to_string()))?;
+    let ready = command::start_detached(callbackd, &["--while-waited".into()], &[])
+        .map_err(|error| failed(error.to_string()))?;
     let mut line = String::new();
     // End of file without a line: it failed, or another one was quicker and holds the lock.
     let read = BufReader::new(ready).read_line(&mut line);
     if let Err(error) = read {
         return Err(failed(error.to_string()));
     }
-    match kind.wait_published(START).map_err(|error| failed(error.to_string()))? {
+    match kind
+        .wait_published(START)
+        .map_err(|error| failed(error.to_string()))?
+    {
         Some(published) => Ok(published.address),
-        None => Err(failed(if line.trim().is_empty() { "did not start (its log says why)".into() } else { program::escape(line.trim()).into_owned() })),
+        None => Err(failed(if line.trim().is_empty() {
+            "did not start (its log says why)".into()
+        } else {
+            program::escape(line.trim()).into_owned()
+        })),
     }
 }

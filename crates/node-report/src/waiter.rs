@@ -68,7 +68,11 @@ pub struct Waiter {
 impl Waiter {
     /// Listens: from here on whoever rings is heard. What dead processes left is cleaned up and what
     /// waits in the spool applied.
-    pub fn open(place: Place, command: &str, watch_chain: bool) -> Result<(Waiter, Vec<String>), Error> {
+    pub fn open(
+        place: Place,
+        command: &str,
+        watch_chain: bool,
+    ) -> Result<(Waiter, Vec<String>), Error> {
         inbox::sweep(&place.run)?;
         let inbox = Inbox::open(&place.run, place.me.pid)?;
         let nonce = nonce()?;
@@ -103,7 +107,15 @@ impl Waiter {
     /// are returned with who that is; the others are waited for from now on.
     pub fn claim(&mut self, nodes: &[String], seconds: u64) -> Result<Taken, Error> {
         let place = &self.place;
-        let taken = claim::take(&place.tables, &place.run, &place.me, &self.command, nodes, seconds, &self.nonce)?;
+        let taken = claim::take(
+            &place.tables,
+            &place.run,
+            &place.me,
+            &self.command,
+            nodes,
+            seconds,
+            &self.nonce,
+        )?;
         self.columns = apply::columns(&place.tables, &taken.claimed)?;
         self.waiting.extend(taken.claimed.iter().cloned());
         Ok(taken)
@@ -116,14 +128,21 @@ impl Waiter {
 
     /// Stops waiting for nodes, because they could not be booted.
     pub fn give_up(&mut self, nodes: &[String]) -> Result<(), Error> {
-        nodes.iter().for_each(|node| drop(self.waiting.remove(node)));
+        for node in nodes {
+            self.waiting.remove(node);
+        }
         claim::release(&self.place.tables, &self.place.me, nodes)
     }
 
     /// Takes an answer that did not come over the wire (a node asked by ssh): it goes the same way,
     /// through the spool.
     pub fn take_report(&mut self, report: &crate::record::Report) -> Result<News, Error> {
-        self.place.spool.store(std::slice::from_ref(report)).pop().transpose().map_err(|error| Error::Spool(error.to_string()))?;
+        self.place
+            .spool
+            .store(std::slice::from_ref(report))
+            .pop()
+            .transpose()
+            .map_err(|error| Error::Spool(error.to_string()))?;
         Ok(self.rung())
     }
 
@@ -134,7 +153,9 @@ impl Waiter {
         for frame in self.frames.feed(&bytes) {
             match frame {
                 Frame::Bell => {}
-                Frame::Garbage(count) => news.remarks.push(format!("{count} bytes in the FIFO are no frame; dropped")),
+                Frame::Garbage(count) => news
+                    .remarks
+                    .push(format!("{count} bytes in the FIFO are no frame; dropped")),
                 Frame::Message(message) => self.take_message(&message, &mut news),
             }
         }
@@ -155,7 +176,9 @@ impl Waiter {
             }
         }
         self.look(&mut news);
-        if !self.waiting.is_empty() && let Err(error) = self.watch(&mut news) {
+        if !self.waiting.is_empty()
+            && let Err(error) = self.watch(&mut news)
+        {
             news.remarks.push(error.to_string());
         }
         news
@@ -179,7 +202,8 @@ impl Waiter {
         }
         let (place, waiting) = (&self.place, &mut self.waiting);
         if let Err(why) = self.inbox.close(&place.run) {
-            news.remarks.push(place.run.error(&place.me.pid.to_string(), why).to_string());
+            news.remarks
+                .push(place.run.error(&place.me.pid.to_string(), why).to_string());
         }
         match place.apply() {
             Ok(outcome) => sort_out(outcome, waiting, &mut news),
@@ -195,7 +219,9 @@ impl Waiter {
                     news.remarks.push(error.to_string());
                 }
             }
-            Err(why) => news.remarks.push(format!("a message in the FIFO: {why}; dropped")),
+            Err(why) => news
+                .remarks
+                .push(format!("a message in the FIFO: {why}; dropped")),
         }
     }
 
@@ -212,16 +238,27 @@ impl Waiter {
         let nodes: Vec<String> = self.waiting.iter().cloned().collect();
         let claims = claim::list(&place.tables)?;
         let columns = apply::columns(&place.tables, &nodes)?;
-        let chain = if self.watch_chain { apply::own_values(&place.tables, "chain", "currstate", &nodes)? } else { BTreeMap::new() };
+        let chain = if self.watch_chain {
+            apply::own_values(&place.tables, "chain", "currstate", &nodes)?
+        } else {
+            BTreeMap::new()
+        };
         let mut settled = Vec::new();
         for node in nodes {
             let claim = claims.get(&node);
             let ours = claim.is_some_and(|claim| claim.holder == place.me);
-            if let Some(thief) = claim.filter(|_| !ours) && self.lost.insert(node.clone()) {
-                news.remarks.push(format!("{node}: its claim was taken by {}", thief.holder_text()));
+            if let Some(thief) = claim.filter(|_| !ours)
+                && self.lost.insert(node.clone())
+            {
+                news.remarks.push(format!(
+                    "{node}: its claim was taken by {}",
+                    thief.holder_text()
+                ));
             }
             let changed = columns.get(&node) != self.columns.get(&node);
-            let armed = chain.get(&node).is_some_and(|state| state.starts_with("runcmd="));
+            let armed = chain
+                .get(&node)
+                .is_some_and(|state| state.starts_with("runcmd="));
             let moved_on = self.watch_chain && !armed && self.armed.contains(&node);
             if armed {
                 self.armed.insert(node.clone());
@@ -233,7 +270,10 @@ impl Waiter {
                 _ => continue,
             };
             news.answers.push(Answer {
-                adapters: columns.get(&node).map(|text| column::parse(text)).unwrap_or_default(),
+                adapters: columns
+                    .get(&node)
+                    .map(|text| column::parse(text))
+                    .unwrap_or_default(),
                 dropped: Vec::new(),
                 before: self.columns.get(&node).cloned(),
                 how,
@@ -253,12 +293,23 @@ impl AsFd for Waiter {
 
 fn sort_out(outcome: Outcome, waiting: &mut BTreeSet<String>, news: &mut News) {
     for (file, why) in outcome.rejected {
-        program::syslog::log("node-report", program::syslog::Level::Warning, &format!("{file}: put into rejected/: {why}"));
-        news.remarks.push(format!("{file}: put into rejected/: {why}"));
+        program::syslog::log(
+            "node-report",
+            program::syslog::Level::Warning,
+            &format!("{file}: put into rejected/: {why}"),
+        );
+        news.remarks
+            .push(format!("{file}: put into rejected/: {why}"));
     }
     for applied in outcome.applied {
         if waiting.remove(&applied.node) {
-            news.answers.push(Answer { node: applied.node, adapters: applied.adapters, dropped: applied.dropped, before: applied.before, how: How::Report });
+            news.answers.push(Answer {
+                node: applied.node,
+                adapters: applied.adapters,
+                dropped: applied.dropped,
+                before: applied.before,
+                how: How::Report,
+            });
         }
     }
 }
@@ -267,6 +318,8 @@ fn sort_out(outcome: Outcome, waiting: &mut BTreeSet<String>, news: &mut News) {
 fn nonce() -> Result<String, Error> {
     use std::io::Read;
     let mut bytes = [0; 16];
-    std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).map_err(|error| Error::Host(format!("/dev/urandom: {error}")))?;
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| Error::Host(format!("/dev/urandom: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -16,5 +16,9 @@ pub fn guard(count: usize, most: usize, what: &str) -> Result<(), Usage> {
     let _ = write!(io::stderr().lock(), "{what} {count} nodes? [y/N] ");
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
-    if read.is_ok() && matches!(answer.trim(), "y" | "yes") { Ok(()) } else { Err(refusal) }
+    if read.is_ok() && matches!(answer.trim(), "y" | "yes") {
+        Ok(())
+    } else {
+        Err(refusal)
+    }
 }
