@@ -201,27 +201,3 @@ fn frames_of_a_perl_poster_are_taken_for_claimed_nodes() {
     );
     assert_eq!(cluster.stored("n2"), cluster.stored("n1"));
 }
-
-#[test]
-fn a_locked_table_is_waited_for_and_a_full_spool_is_not_acknowledged() {
-    let cluster = Cluster::new(1);
-    let mut scan = cluster.start("getadapter", &["n1", "--timeout", "120", "-V"]);
-    cluster.booted();
-    let node = Node::of(&cluster, 1);
-    // The spool's place is taken away: nothing can be made safe, so nothing is acknowledged.
-    fs::rename(cluster.spool(), cluster.path("away")).unwrap();
-    fs::create_dir(cluster.path("away2")).unwrap();
-    fs::rename(cluster.path("away"), cluster.spool()).unwrap();
-    // Another writer holds the table for a moment; the report is acknowledged all the same.
-    let lock = std::process::Command::new("sqlite3")
-        .arg("--version")
-        .output();
-    drop(lock);
-    assert!(
-        node.say(report_xml("", &["eno1"]).as_bytes())
-            .unwrap()
-            .contains("serverdone")
-    );
-    scan.stdout_line("n1:[0]->eno1!");
-    scan.finish().code(0);
-}
