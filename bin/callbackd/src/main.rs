@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use fork_worker::confine::Confinement;
 use node_report::{Remark, Service};
 use program::syslog::{Level, log};
 use program::{Interrupt, complain, escape, exit};
@@ -34,8 +33,7 @@ fn callbackd(args: Args) -> anyhow::Result<u8> {
     let interrupt = Interrupt::new().context("signals")?;
     let service = Service {
         location,
-        confinement: Confinement::user(&args.user)
-            .with_context(|| format!("--user: {}", args.user))?,
+        confinement: node_report::confinement(&args.user).context("--user")?,
         linger: args.while_waited.then_some(LINGER),
     };
     let Some(mut running) = node_report::open_service(service, args.listen)? else {

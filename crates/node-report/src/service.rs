@@ -1,11 +1,14 @@
 //! callbackd as a service: exactly one on a host, its socket, its published address.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
+use fork_worker::confine::Confinement;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
     sockopt,
 };
+use nix::unistd::User;
 use single_server::Held;
 use tls::ServerContext;
 use xcat_tables::Tables;
@@ -49,6 +52,18 @@ pub fn open(service: Service, listen_at: Option<SocketAddr>) -> Result<Option<Ru
         address,
         _held: held,
     }))
+}
+
+/// Whom connections' children become: the user, with room for one TLS conversation.
+pub fn confinement(user: &str) -> Result<Confinement, Error> {
+    let found = User::from_name(user).map_err(|why| Error::Host(format!("user {user}: {why}")))?;
+    let user = found.ok_or_else(|| Error::Host(format!("user {user}: does not exist")))?;
+    Ok(Confinement {
+        user: user.uid.as_raw(),
+        group: user.gid.as_raw(),
+        cpu: Duration::from_secs(10),
+        memory: 64 << 20,
+    })
 }
 
 /// IPv6 with IPv4 in it, or IPv4 alone where the kernel has no other.

@@ -56,7 +56,7 @@ fn storm() -> (f64, f64) {
         &["all", "--timeout", "300", "--fanout", "1000"],
     );
     cluster.booted();
-    let names: Vec<String> = (0..26).map(|i| format!("eth{i}")).collect();
+    let names: Vec<String> = (0..28).map(|i| format!("eth{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let report = Arc::new(report_xml("", &names));
     let next = Arc::new(AtomicUsize::new(1));
@@ -96,7 +96,7 @@ fn one_commit_each() -> f64 {
     cluster.restore("taskstate", "#node,command", []);
     let location = Location::sqlite(cluster.path("tables"));
     let tables = Tables::open(&location).expect("tables");
-    let text: String = (0..26)
+    let text: String = (0..28)
         .map(|i| {
             format!(
                 "eth{i}!mac=52:54:00:00:00:{i:02x} linkstate=UP pci=/pci0000:00/0000:00:{i:02x}.0"
