@@ -23,6 +23,8 @@ fn main() -> ExitCode {
 fn getadapter(args: Args) -> anyhow::Result<u8> {
     // First of all: from here on a signal ends the run in the orderly way.
     let interrupt = Interrupt::new().context("signals")?;
+    // Before anything of ours is opened and could get that number.
+    let mut speaker = Speaker::new(&args)?;
     let location = Location::find()?;
     let tables = Tables::open(&location)?;
     let nodes = tables.select(&args.noderange, &mut std::io::stdin().lock())?;
@@ -36,7 +38,6 @@ fn getadapter(args: Args) -> anyhow::Result<u8> {
         callbackd: sibling("callbackd")?,
     };
     let plan = adapter_scan::plan(&tables, &nodes, &options)?;
-    let mut speaker = Speaker::new(&args)?;
     if args.dry_run {
         return Ok(speaker.dry_run(&plan));
     }
