@@ -42,7 +42,11 @@ fn a_user_that_does_not_exist_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let output = callbackd(dir.path(), &["--user", "no-such-user"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("no-such-user"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no-such-user"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
