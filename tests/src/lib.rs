@@ -1,1 +1,13 @@
-//! Support for scenarios over several programs.
+//! Support for scenarios over several programs: a private cluster (tables, directories, a site hook
+//! that hands its nodes to the test) and the built programs. Threads are fine here: nothing forks but
+//! through `Command`.
+
+mod cluster;
+mod node;
+pub mod parts;
+mod process;
+pub mod strace;
+
+pub use cluster::{Boot, Cluster};
+pub use node::{Node, adapters_xml, report_xml};
+pub use process::{Finished, Running, program};

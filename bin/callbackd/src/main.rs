@@ -1,3 +1,77 @@
-//! Takes nodes' reports off the wire and wakes who waits for them.
+//! callbackd: takes nodes' reports off the wire, makes them safe, wakes who waits.
 
-fn main() {}
+mod args;
+mod standard_input;
+
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use node_report::{Remark, Service};
+use program::syslog::{Level, log};
+use program::{Interrupt, complain, escape, exit};
+use xcat_tables::{Location, Tables};
+
+use args::Args;
+
+const NAME: &str = "callbackd";
+
+/// With --while-waited: the end, when nobody has waited for so long.
+const LINGER: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    program::run(NAME, callbackd)
+}
+
+fn callbackd(args: Args) -> anyhow::Result<u8> {
+    let location = Location::find()?;
+    if args.stdin {
+        return standard_input::serve(&args, Tables::open(&location)?);
+    }
+    let interrupt = Interrupt::new().context("signals")?;
+    let service = Service {
+        location,
+        confinement: node_report::confinement(&args.user).context("--user")?,
+        linger: args.while_waited.then_some(LINGER),
+    };
+    let Some(mut running) = node_report::open_service(service, args.listen)? else {
+        // Started for a waiter, one is enough, whoever started it.
+        if args.while_waited {
+            return Ok(exit::DONE);
+        }
+        bail!("another callbackd runs on this host");
+    };
+    // Whoever started us waits for this line, then for the end of the file.
+    let _ = writeln!(std::io::stdout(), "ready {}", running.address);
+    close_stdout().context("standard output")?;
+    running
+        .listener
+        .serve(interrupt.as_fd(), &mut |remark| say(&remark, args.verbose))?;
+    Ok(exit::DONE)
+}
+
+fn say(remark: &Remark, verbose: bool) {
+    let (level, text) = match remark {
+        Remark::Stored { node, adapters } => (
+            Level::Info,
+            format!("{node}: report of {adapters} adapters stored"),
+        ),
+        Remark::Peer { peer, why } => (Level::Warning, format!("{peer}: {}", escape(why))),
+        Remark::Trouble(why) => (Level::Warning, why.clone()),
+    };
+    log(NAME, level, &text);
+    if verbose {
+        complain(NAME, &text);
+    }
+}
+
+fn close_stdout() -> nix::Result<()> {
+    let null = nix::fcntl::open(
+        "/dev/null",
+        nix::fcntl::OFlag::O_WRONLY,
+        nix::sys::stat::Mode::empty(),
+    )?;
+    nix::unistd::dup2_stdout(null)
+}

@@ -6,6 +6,7 @@
 
 mod escape;
 mod front;
+mod guard;
 mod interrupt;
 mod output;
 pub mod paths;
@@ -14,6 +15,7 @@ pub mod syslog;
 
 pub use escape::escape;
 pub use front::{Usage, VERSION, complain, exit, run};
+pub use guard::guard;
 pub use interrupt::Interrupt;
 pub use output::{Output, StatusFd, write_failed};
 pub use progress::Progress;

@@ -1,1 +1,22 @@
 //! The only crate that names OpenSSL: contexts, client, server, pins.
+//!
+//! Plain contexts, made once and used for any number of connections: no system CA bundle is loaded,
+//! no session is cached or resumed, nothing is renegotiated or compressed, and no passphrase is ever
+//! asked for. TLS 1.2 is the oldest version unless [`OldSuites::Yes`].
+
+mod client;
+mod error;
+mod identity;
+mod pem;
+mod pin;
+mod server;
+mod settings;
+mod stream;
+mod timed;
+
+pub use client::{ClientContext, OldSuites, Trust};
+pub use error::Error;
+pub use identity::{Identity, identity};
+pub use pin::{NotAPin, Pin};
+pub use server::ServerContext;
+pub use stream::Stream;

@@ -1,0 +1,72 @@
+# xcat-nodetools: what an administrator and a developer type.
+#
+#   make demo       the main job, for real, on this machine
+#   make test       prove it (under ten minutes)
+#   make            release binaries            make install DESTDIR= PREFIX=/usr
+#   make campaign   fuzz, kill and fault campaigns (CAMPAIGN_SECONDS per fuzz target)
+#   make bench      ratios against peers        make dist    static agent and tarballs
+#   make lint       format, clippy, man pages, scripts
+
+PREFIX      ?= /usr
+SBINDIR     ?= $(PREFIX)/sbin
+LIBEXECDIR  ?= $(PREFIX)/libexec/xcat-nodetools
+MANDIR      ?= $(PREFIX)/share/man
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+DOCDIR      ?= $(PREFIX)/share/doc/xcat-nodetools
+DESTDIR     ?=
+CARGO       ?= cargo
+CAMPAIGN_SECONDS ?= 600
+
+PROGRAMS = getadapter findadapter-agent callbackd xtab
+RELEASE  = target/release
+STATIC   = target/static/x86_64-unknown-linux-gnu/release
+
+.PHONY: all demo test campaign lint bench dist install uninstall clean setup-build setup-test
+
+all: setup-build
+	$(CARGO) build --release --locked --workspace --bins
+
+setup-build:
+	scripts/setup build
+
+setup-test:
+	scripts/setup test
+
+demo: setup-test
+	$(CARGO) build --locked --workspace --bins
+	scripts/demo target/debug
+
+test: setup-test
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace
+
+campaign: setup-test
+	$(CARGO) build --locked --workspace --bins
+	scripts/fuzz $(CAMPAIGN_SECONDS)
+
+bench: setup-test
+	$(CARGO) build --release --locked --workspace --bins
+	$(CARGO) run --release --locked -p scenarios --bin bench
+
+lint: setup-test
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	mandoc -T lint -W warning man/*.[1-8]
+	shellcheck $$(scripts/list-scripts)
+	scripts/readme --check
+
+# The agent for nodes: static, nothing else needed there.
+dist: setup-build
+	scripts/dist
+
+# Builds nothing: root installs what a user has made.
+install:
+	scripts/install-files "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" STATIC="$(STATIC)"
+
+uninstall:
+	scripts/install-files --remove "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" STATIC="$(STATIC)"
+
+clean:
+	$(CARGO) clean
+	rm -rf dist

@@ -1,0 +1,128 @@
+//! Booting a set of nodes into genesis: off, then arm, then on. Runs in a child that tells its parent
+//! a line per node.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use boot_target::Target;
+use fork_worker::{Job, Report};
+use node_reboot::Power;
+use xcat_tables::{Location, Tables};
+
+/// A set of nodes may take this long to go off, be armed and go on.
+const DEADLINE: Duration = Duration::from_secs(900);
+
+/// Putting boot targets back touches no node.
+const RELEASE: Duration = Duration::from_secs(120);
+
+/// What a line of the child says of one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is off.
+    Off(String),
+    /// Its boot was asked for.
+    Booting(String),
+    /// It will not come.
+    Failed(String, String),
+}
+
+/// The job that boots `nodes`.
+pub(crate) fn job(location: Location, nodes: Vec<String>, target: Target) -> Job {
+    Job::new(move |report| boot(&location, &nodes, &target, report)).deadline(DEADLINE)
+}
+
+/// The job that puts nodes' boot targets back to what they were.
+pub(crate) fn release(location: Location, nodes: Vec<String>) -> Job {
+    Job::new(move |report| {
+        let tables = Tables::open(&location).map_err(|error| error.to_string())?;
+        let results = boot_target::release(&tables, &nodes).map_err(|error| error.to_string())?;
+        for (node, result) in results {
+            if let Err(why) = result {
+                say(
+                    report,
+                    &Step::Failed(node, format!("its boot target stays: {why}")),
+                )?;
+            }
+        }
+        Ok(String::new())
+    })
+    .deadline(RELEASE)
+}
+
+impl Step {
+    /// Reads a line.
+    pub(crate) fn parse(line: &str) -> Option<Step> {
+        let mut words = line.splitn(3, ' ');
+        let (kind, node, rest) = (
+            words.next()?,
+            words.next()?.to_string(),
+            words.next().unwrap_or_default(),
+        );
+        match kind {
+            "off" => Some(Step::Off(node)),
+            "booting" => Some(Step::Booting(node)),
+            "failed" => Some(Step::Failed(node, rest.into())),
+            _ => None,
+        }
+    }
+
+    fn line(&self) -> String {
+        match self {
+            Step::Off(node) => format!("off {node}"),
+            Step::Booting(node) => format!("booting {node}"),
+            Step::Failed(node, why) => format!("failed {node} {}", program::escape(why)),
+        }
+    }
+}
+
+fn boot(
+    location: &Location,
+    nodes: &[String],
+    target: &Target,
+    report: &mut Report,
+) -> Result<String, String> {
+    let tables = Tables::open(location).map_err(|error| error.to_string())?;
+    let power = Power::find(&tables).map_err(|error| error.to_string())?;
+    let mut left = nodes.to_vec();
+    if let Power::Rpower(rpower) = &power {
+        let failed = rpower.off_and_wait(&left);
+        drop_failed(&mut left, failed, report)?;
+        left.iter()
+            .try_for_each(|node| say(report, &Step::Off(node.clone())))?;
+    }
+    let armed = boot_target::arm(&tables, &left, target, matches!(power, Power::Hook(_)))
+        .map_err(|error| error.to_string())?;
+    drop_failed(&mut left, failures(armed), report)?;
+    let started = match &power {
+        Power::Rpower(rpower) => rpower.on(&left),
+        Power::Hook(hook) => {
+            hook.boot(&target.action, &target.report, &left, &target.environment())
+        }
+    };
+    drop_failed(&mut left, started, report)?;
+    left.iter()
+        .try_for_each(|node| say(report, &Step::Booting(node.clone())))?;
+    Ok(String::new())
+}
+
+fn failures(results: BTreeMap<String, Result<(), String>>) -> BTreeMap<String, String> {
+    results
+        .into_iter()
+        .filter_map(|(node, result)| result.err().map(|why| (node, why)))
+        .collect()
+}
+
+fn drop_failed(
+    left: &mut Vec<String>,
+    failed: BTreeMap<String, String>,
+    report: &mut Report,
+) -> Result<(), String> {
+    left.retain(|node| !failed.contains_key(node));
+    failed
+        .into_iter()
+        .try_for_each(|(node, why)| say(report, &Step::Failed(node, why)))
+}
+
+fn say(report: &mut Report, step: &Step) -> Result<(), String> {
+    report.line(&step.line()).map_err(|error| error.to_string())
+}

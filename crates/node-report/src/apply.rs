@@ -1,0 +1,246 @@
+//! From the spool to the tables. Any program of ours may do it, at any time, and being killed in the
+//! middle costs nothing: the files go only after the commit, and applying one twice changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use adapter_facts::{Adapter, column};
+use xcat_tables::{Row, Tables, Transaction};
+
+use crate::Error;
+use crate::claim::{self, Claim, Life, Me};
+use crate::private_dir::PrivateDir;
+use crate::record::{FileName, Report};
+use crate::spool::Spool;
+
+/// The table and the one column that a report changes.
+pub const TABLE: &str = "nics";
+/// See [`TABLE`].
+pub const COLUMN: &str = "nicsadapter";
+
+/// The most reports in one transaction: bounds the time that the tables are locked.
+const BATCH: usize = 2_000;
+
+/// What every part of this crate works with.
+#[derive(Debug)]
+pub struct Place {
+    /// The tables.
+    pub tables: Tables,
+    /// The directory of FIFOs.
+    pub run: PrivateDir,
+    /// The reports on their way.
+    pub spool: Spool,
+    /// This process.
+    pub me: Me,
+}
+
+/// A report that is in the table now.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// The node.
+    pub node: String,
+    /// Its usable adapters; none: the column stayed as it was.
+    pub adapters: Vec<Adapter>,
+    /// What was not usable, named.
+    pub dropped: Vec<String>,
+    /// The column before.
+    pub before: Option<String>,
+    /// True if the claim of this process was answered.
+    pub ours: bool,
+}
+
+/// What became of a look into the spool.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Stored, in the order of arrival.
+    pub applied: Vec<Applied>,
+    /// Put aside: file and reason, for one line each in the log.
+    pub rejected: Vec<(String, String)>,
+}
+
+/// The stored adapters of each of `nodes` that has any.
+pub fn columns(tables: &Tables, nodes: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    own_values(tables, TABLE, COLUMN, nodes)
+}
+
+/// What the nodes' own rows say in one column; groups do not count.
+pub(crate) fn own_values(
+    tables: &Tables,
+    table: &str,
+    column: &str,
+    nodes: &[String],
+) -> Result<BTreeMap<String, String>, Error> {
+    let wanted: BTreeSet<&str> = nodes.iter().map(String::as_str).collect();
+    Ok(values(&tables.rows(table)?, column, &wanted))
+}
+
+enum Fate {
+    Store(Report),
+    Reject(String),
+    Outdated,
+    NotNow,
+    Gone,
+}
+
+impl Place {
+    /// Opens run and state directories as [`program::paths`] has them.
+    pub fn open(tables: Tables) -> Result<Place, Error> {
+        let run = PrivateDir::open(&program::paths::run_dir())?;
+        let spool = Spool::open(&program::paths::state_dir())?;
+        let me = Me::here().map_err(|error| Error::Host(error.to_string()))?;
+        Ok(Place {
+            tables,
+            run,
+            spool,
+            me,
+        })
+    }
+
+    /// Applies what waits in the spool, except reports of nodes that another living process of this
+    /// host waits for. Tables that are busy leave the files for the next time and are an error.
+    pub fn apply(&self) -> Result<Outcome, Error> {
+        let mut outcome = Outcome::default();
+        if self.spool.waiting()?.is_empty() {
+            return Ok(outcome);
+        }
+        let _lock = self.spool.lock()?;
+        let waiting = self.spool.waiting()?;
+        for batch in waiting.chunks(BATCH) {
+            self.apply_batch(batch, &mut outcome)?;
+        }
+        Ok(outcome)
+    }
+
+    fn apply_batch(
+        &self,
+        batch: &[(String, FileName)],
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let mut settled = Vec::new();
+        let mut outdated = Vec::new();
+        let mut rejected = Vec::new();
+        let first = outcome.applied.len();
+        self.tables
+            .transaction(&[TABLE, claim::TABLE], |change| {
+                let now = change.now()?;
+                let mut claims = claim::by_node(change)?;
+                let mut newest: HashMap<String, u64> = HashMap::new();
+                let before = batch_columns(change, batch)?;
+                for (file, name) in batch {
+                    match self.fate(
+                        file,
+                        name,
+                        claims.get(&name.node),
+                        newest.get(&name.node),
+                        now,
+                    ) {
+                        Fate::Store(report) => {
+                            newest.insert(report.node.clone(), report.received);
+                            let claim = claims.remove(&report.node);
+                            let ours = claim.as_ref().is_some_and(|claim| claim.holder == self.me);
+                            self.store(change, &report, claim.as_ref(), now)?;
+                            settled.push((file.clone(), report.node.clone()));
+                            outcome.applied.push(Applied {
+                                before: before.get(&report.node).cloned(),
+                                node: report.node,
+                                adapters: report.adapters,
+                                dropped: report.dropped,
+                                ours,
+                            });
+                        }
+                        Fate::Reject(why) => rejected.push((file.clone(), why)),
+                        Fate::Outdated => outdated.push(file.clone()),
+                        Fate::NotNow | Fate::Gone => {}
+                    }
+                }
+                Ok::<(), Error>(())
+            })
+            .inspect_err(|_| outcome.applied.truncate(first))?;
+        for file in &outdated {
+            self.spool.discard(file)?;
+        }
+        for (file, _) in &rejected {
+            self.spool.reject(file)?;
+        }
+        self.spool.settle(&settled)?;
+        outcome.rejected.extend(rejected);
+        Ok(())
+    }
+
+    fn fate(
+        &self,
+        file: &str,
+        name: &FileName,
+        claim: Option<&Claim>,
+        newer: Option<&u64>,
+        now: i64,
+    ) -> Fate {
+        let life = claim.map(|claim| claim.life(&self.me, &self.run, now));
+        if life == Some(Life::Here) {
+            return Fate::NotNow;
+        }
+        let report = match self.spool.read(file) {
+            None => return Fate::Gone,
+            Some(Err(why)) => return Fate::Reject(why),
+            Some(Ok(report)) if report.node != name.node => {
+                return Fate::Reject(format!("speaks of {}", report.node));
+            }
+            Some(Ok(report)) => report,
+        };
+        let wanted = claim
+            .map(|claim| claim.nonce.as_str())
+            .filter(|nonce| !nonce.is_empty());
+        if report.nonce.is_some() && report.nonce.as_deref() != wanted {
+            return Fate::Reject("its nonce is of no present claim".into());
+        }
+        let applied = newer.copied().max(self.spool.applied_at(&report.node));
+        if applied.is_some_and(|applied| applied > report.received) {
+            return Fate::Outdated;
+        }
+        Fate::Store(report)
+    }
+
+    fn store(
+        &self,
+        change: &Transaction<'_>,
+        report: &Report,
+        claim: Option<&Claim>,
+        now: i64,
+    ) -> Result<(), Error> {
+        if let Some(text) = column::format(&report.adapters) {
+            change.put(
+                TABLE,
+                &[("node", report.node.as_str())],
+                &[(COLUMN, Some(text.as_str()))],
+            )?;
+        }
+        match claim {
+            Some(claim) if claim.life(&self.me, &self.run, now) == Life::Elsewhere => {
+                claim::mark_done(change, claim)
+            }
+            Some(claim) => claim::remove(change, claim),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The column of each node in the batch, as it is now.
+fn batch_columns(
+    change: &Transaction<'_>,
+    batch: &[(String, FileName)],
+) -> Result<BTreeMap<String, String>, Error> {
+    let wanted: BTreeSet<&str> = batch.iter().map(|(_, name)| name.node.as_str()).collect();
+    Ok(values(&change.rows(TABLE)?, COLUMN, &wanted))
+}
+
+fn values(rows: &[Row], column: &str, wanted: &BTreeSet<&str>) -> BTreeMap<String, String> {
+    rows.iter()
+        .filter_map(|row| {
+            Some((
+                row.get("node")
+                    .filter(|node| wanted.contains(node))?
+                    .to_string(),
+                row.get(column)?.to_string(),
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,271 @@
+//! Who waits for a node: rows of `taskstate`.
+//!
+//! `(node, command, state=waiting, pid, reserve="host boot-id deadline nonce")`. The original used the
+//! pid alone, which is recycled, means nothing on another host and is shared by requests
+//! (spec getadapter 10.5, 10.11, 10.17); `reserve` was meant for a lock and never used.
+
+use std::collections::BTreeMap;
+
+use xcat_tables::{Row, Tables, Transaction};
+
+use crate::Error;
+use crate::inbox;
+use crate::private_dir::PrivateDir;
+
+/// The table.
+pub const TABLE: &str = "taskstate";
+
+/// This process, as other hosts and later processes see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Me {
+    /// The host's name.
+    pub host: String,
+    /// What changes when the host restarts: all pids of before are void.
+    pub boot_id: String,
+    /// Our pid, the FIFO's name.
+    pub pid: u32,
+}
+
+/// A row of `taskstate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The node.
+    pub node: String,
+    /// What waits for it: `getadapter`, `osload`.
+    pub command: String,
+    /// Who: host, boot and pid. A row of a Perl process has an empty host: it is taken for one of
+    /// this host.
+    pub holder: Me,
+    /// When the claim ends, in seconds of the database's clock.
+    pub deadline: i64,
+    /// 128 bits that the boot target hands to the node.
+    pub nonce: String,
+    /// The report came to another host and is stored; the waiter has not seen it yet.
+    pub done: bool,
+}
+
+/// Whether a claim still counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It is ours.
+    Mine,
+    /// Somebody on this host waits: the FIFO opens.
+    Here,
+    /// Somebody on another host waits, as far as the deadline tells.
+    Elsewhere,
+    /// Whoever it was is gone.
+    Dead,
+}
+
+/// What came of claiming a set of nodes.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Ours now.
+    pub claimed: Vec<String>,
+    /// Held by somebody living, with who that is.
+    pub held: BTreeMap<String, String>,
+}
+
+impl Me {
+    /// This process.
+    pub fn here() -> std::io::Result<Me> {
+        let host = nix::unistd::gethostname()?
+            .to_string_lossy()
+            .split_whitespace()
+            .collect::<String>();
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+            .trim()
+            .to_string();
+        Ok(Me {
+            host,
+            boot_id,
+            pid: std::process::id(),
+        })
+    }
+}
+
+impl Claim {
+    /// Reads a row; one that says nothing of a waiting process is no claim.
+    pub fn from_row(row: &Row) -> Option<Claim> {
+        let state = row.get("state")?;
+        let mut words = row.get("reserve").unwrap_or_default().split(' ');
+        let mut word = || words.next().unwrap_or_default().to_string();
+        let (host, boot_id, deadline, nonce) = (word(), word(), word(), word());
+        Some(Claim {
+            node: row.get("node")?.into(),
+            command: row.get("command").unwrap_or_default().into(),
+            holder: Me {
+                host,
+                boot_id,
+                pid: row.get("pid")?.parse().ok()?,
+            },
+            deadline: deadline.parse().unwrap_or(0),
+            nonce,
+            done: match state {
+                "waiting" => false,
+                "done" => true,
+                _ => return None,
+            },
+        })
+    }
+
+    /// Judges the claim at `now`, in seconds of the database's clock.
+    pub fn life(&self, me: &Me, run: &PrivateDir, now: i64) -> Life {
+        let holder = &self.holder;
+        if holder == me {
+            Life::Mine
+        } else if !holder.host.is_empty() && holder.host != me.host {
+            if now < self.deadline {
+                Life::Elsewhere
+            } else {
+                Life::Dead
+            }
+        } else if holder.pid == me.pid
+            || (!holder.boot_id.is_empty() && holder.boot_id != me.boot_id)
+        {
+            // Our pid in an older row is a dead man's.
+            Life::Dead
+        } else if inbox::alive(run, holder.pid) {
+            Life::Here
+        } else {
+            Life::Dead
+        }
+    }
+
+    /// Who holds it, for messages.
+    pub fn holder_text(&self) -> String {
+        let host = if self.holder.host.is_empty() {
+            "this host"
+        } else {
+            &self.holder.host
+        };
+        format!("{} (process {} on {host})", self.command, self.holder.pid)
+    }
+
+    fn reserve(&self) -> String {
+        format!(
+            "{} {} {} {}",
+            self.holder.host, self.holder.boot_id, self.deadline, self.nonce
+        )
+    }
+}
+
+/// Claims all of `nodes` for `command` for so many seconds, in one transaction: nobody else can get
+/// between the look and the write. Claims of dead processes are taken over, ours of before (a
+/// recycled pid) removed.
+pub(crate) fn take(
+    tables: &Tables,
+    run: &PrivateDir,
+    me: &Me,
+    command: &str,
+    nodes: &[String],
+    seconds: u64,
+    nonce: &str,
+) -> Result<Taken, Error> {
+    tables.transaction(&[TABLE], |change| {
+        let now = change.now()?;
+        let existing = by_node(change)?;
+        for stale in existing
+            .values()
+            .filter(|claim| claim.holder.host == me.host && claim.holder.pid == me.pid)
+        {
+            remove(change, stale)?;
+        }
+        let mut taken = Taken::default();
+        for node in nodes {
+            if let Some(claim) = existing
+                .get(node)
+                .filter(|claim| matches!(claim.life(me, run, now), Life::Here | Life::Elsewhere))
+            {
+                taken.held.insert(node.clone(), claim.holder_text());
+                continue;
+            }
+            let claim = Claim {
+                node: node.clone(),
+                command: command.into(),
+                holder: me.clone(),
+                deadline: now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)),
+                nonce: nonce.into(),
+                done: false,
+            };
+            write(change, &claim)?;
+            taken.claimed.push(node.clone());
+        }
+        Ok(taken)
+    })
+}
+
+/// Gives back our claims on `nodes`.
+pub(crate) fn release<'a>(
+    tables: &Tables,
+    me: &Me,
+    nodes: impl IntoIterator<Item = &'a String>,
+) -> Result<(), Error> {
+    let mut nodes = nodes.into_iter().peekable();
+    if nodes.peek().is_none() {
+        return Ok(());
+    }
+    tables.transaction(&[TABLE], |change| {
+        let existing = by_node(change)?;
+        for claim in nodes
+            .filter_map(|node| existing.get(node))
+            .filter(|claim| claim.holder == *me)
+        {
+            remove(change, claim)?;
+        }
+        Ok(())
+    })
+}
+
+/// All claims, by node. A table that does not exist holds none.
+pub fn list(tables: &Tables) -> Result<BTreeMap<String, Claim>, Error> {
+    Ok(index(&tables.rows(TABLE)?))
+}
+
+/// All claims, inside a transaction.
+pub(crate) fn by_node(change: &Transaction<'_>) -> Result<BTreeMap<String, Claim>, Error> {
+    Ok(index(&change.rows(TABLE)?))
+}
+
+/// Removes the claim, if it is still that very one.
+pub(crate) fn remove(change: &Transaction<'_>, claim: &Claim) -> Result<(), Error> {
+    let pid = claim.holder.pid.to_string();
+    change.delete(
+        TABLE,
+        &[("node", claim.node.as_str()), ("pid", pid.as_str())],
+    )?;
+    Ok(())
+}
+
+/// Tells the waiter on another host that its node's report is stored.
+pub(crate) fn mark_done(change: &Transaction<'_>, claim: &Claim) -> Result<(), Error> {
+    change.put(
+        TABLE,
+        &[("node", claim.node.as_str())],
+        &[("state", Some("done"))],
+    )?;
+    Ok(())
+}
+
+fn write(change: &Transaction<'_>, claim: &Claim) -> Result<(), Error> {
+    let (pid, reserve) = (claim.holder.pid.to_string(), claim.reserve());
+    change.put(
+        TABLE,
+        &[("node", claim.node.as_str())],
+        &[
+            ("command", Some(claim.command.as_str())),
+            ("state", Some("waiting")),
+            ("pid", Some(pid.as_str())),
+            ("reserve", Some(reserve.as_str())),
+            ("disable", None),
+        ],
+    )?;
+    Ok(())
+}
+
+fn index(rows: &[Row]) -> BTreeMap<String, Claim> {
+    rows.iter()
+        .filter_map(Claim::from_row)
+        .map(|claim| (claim.node.clone(), claim))
+        .collect()
+}

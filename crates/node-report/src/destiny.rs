@@ -1,0 +1,80 @@
+//! What a node in genesis shall do next: `getdestiny` and `nextdestiny` over the `chain` table, so
+//! that a stock genesis works without xCAT's daemon.
+
+use std::collections::BTreeMap;
+
+use xcat_tables::{Row, Tables};
+
+use crate::Error;
+
+/// The table.
+const CHAIN: &str = "chain";
+
+/// Where a node goes when its chain says nothing: it waits and asks again.
+const NOTHING: &str = "standby";
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
+    /// The node.
+    pub(crate) node: String,
+    /// True if its chain moves on first.
+    pub(crate) next: bool,
+}
+
+/// Answers questions of any number of nodes, in one transaction if a chain moves on.
+pub(crate) fn answer(
+    tables: &Tables,
+    questions: &[Question],
+) -> Result<BTreeMap<String, String>, Error> {
+    let nodes: Vec<String> = questions
+        .iter()
+        .map(|question| question.node.clone())
+        .collect();
+    let mut states: BTreeMap<String, String> = tables.attribute(CHAIN, "currstate", &nodes)?;
+    let moving: Vec<&str> = questions
+        .iter()
+        .filter(|question| question.next)
+        .map(|question| question.node.as_str())
+        .collect();
+    if !moving.is_empty() {
+        let moved = tables.transaction(&[CHAIN], |change| {
+            let rows = change.rows(CHAIN)?;
+            let mut moved = BTreeMap::new();
+            for node in moving {
+                let row = rows.iter().find(|row| row.get("node") == Some(node));
+                let (state, rest) = step(row);
+                change.put(
+                    CHAIN,
+                    &[("node", node)],
+                    &[
+                        ("currstate", Some(state.as_str())),
+                        ("currchain", Some(rest.as_str())),
+                    ],
+                )?;
+                moved.insert(node.to_string(), state);
+            }
+            Ok::<_, Error>(moved)
+        })?;
+        states.extend(moved);
+    }
+    Ok(nodes
+        .into_iter()
+        .map(|node| {
+            let state = states.remove(&node).unwrap_or_else(|| NOTHING.into());
+            (node, state)
+        })
+        .collect())
+}
+
+/// The first word of `currchain` becomes the state, the rest stays. An empty chain ends in `boot`:
+/// the node leaves genesis for its own disk or image.
+fn step(row: Option<&Row>) -> (String, String) {
+    let chain = row.and_then(|row| row.get("currchain")).unwrap_or_default();
+    let (state, rest) = chain.split_once(',').unwrap_or((chain, ""));
+    if state.trim().is_empty() {
+        ("boot".into(), String::new())
+    } else {
+        (state.trim().into(), rest.into())
+    }
+}

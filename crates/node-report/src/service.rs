@@ -1,0 +1,95 @@
+//! callbackd as a service: exactly one on a host, its socket, its published address.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use fork_worker::confine::Confinement;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
+    sockopt,
+};
+use nix::unistd::User;
+use single_server::Held;
+use tls::ServerContext;
+use xcat_tables::Tables;
+
+use crate::Error;
+use crate::listener::{Listener, Service};
+use crate::summon;
+
+/// A burst of nodes queues in the kernel; it caps this at net.core.somaxconn.
+const QUEUE: i32 = 4_096;
+
+/// A callbackd that listens. The lock goes with it.
+#[derive(Debug)]
+pub struct Running {
+    /// To be served.
+    pub listener: Listener,
+    /// Where it listens.
+    pub address: SocketAddr,
+    _held: Held,
+}
+
+/// Becomes the one callbackd of this host and publishes its address. `None`: another one runs.
+/// `listen` is where; default: every address, the port of [`summon::port`].
+pub fn open(service: Service, listen_at: Option<SocketAddr>) -> Result<Option<Running>, Error> {
+    let failed = |error: single_server::Error| Error::Host(error.to_string());
+    let Some(mut held) = summon::kind().try_hold().map_err(failed)? else {
+        return Ok(None);
+    };
+    let socket = match listen_at {
+        Some(address) => listening(address)?,
+        None => everywhere(summon::port(&Tables::open(&service.location)?)?)?,
+    };
+    let address = socket
+        .local_addr()
+        .map_err(|error| Error::Host(error.to_string()))?;
+    let context = ServerContext::new(&summon::identity()?, None)?;
+    let listener = Listener::new(service, socket, context)?;
+    held.publish(&address.to_string()).map_err(failed)?;
+    Ok(Some(Running {
+        listener,
+        address,
+        _held: held,
+    }))
+}
+
+/// Whom connections' children become: the user, with room for one TLS conversation.
+pub fn confinement(user: &str) -> Result<Confinement, Error> {
+    let found = User::from_name(user).map_err(|why| Error::Host(format!("user {user}: {why}")))?;
+    let user = found.ok_or_else(|| Error::Host(format!("user {user}: does not exist")))?;
+    Ok(Confinement {
+        user: user.uid.as_raw(),
+        group: user.gid.as_raw(),
+        cpu: Duration::from_secs(10),
+        memory: 64 << 20,
+    })
+}
+
+/// IPv6 with IPv4 in it, or IPv4 alone where the kernel has no other.
+fn everywhere(port: u16) -> Result<TcpListener, Error> {
+    listening(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))
+        .or_else(|_| listening(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
+}
+
+fn listening(address: SocketAddr) -> Result<TcpListener, Error> {
+    let open = || -> nix::Result<TcpListener> {
+        let family = if address.is_ipv6() {
+            AddressFamily::Inet6
+        } else {
+            AddressFamily::Inet
+        };
+        let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+        if address.is_ipv6() {
+            setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
+        }
+        bind(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            &SockaddrStorage::from(address),
+        )?;
+        listen(&socket, Backlog::new(QUEUE)?)?;
+        Ok(TcpListener::from(socket))
+    };
+    open().map_err(|why| Error::Host(format!("{address}: cannot listen: {why}")))
+}

@@ -1,0 +1,325 @@
+//! The side that waits: listen, claim, be rung, end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use adapter_facts::{Adapter, column};
+
+use crate::Error;
+use crate::apply::{self, Outcome, Place};
+use crate::claim::{self, Taken};
+use crate::frames::{Frame, Frames};
+use crate::inbox::{self, Inbox};
+use crate::perl_frame;
+
+/// How an answer reached the waiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// A report that this process applied.
+    Report,
+    /// Somebody else wrote the row: another host's program, or xCAT's own hook.
+    Row,
+    /// The node has moved on from our boot target and its row is as it was.
+    Unchanged,
+}
+
+/// A node that has answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The node.
+    pub node: String,
+    /// What it has; empty: nothing usable, the row is as it was.
+    pub adapters: Vec<Adapter>,
+    /// What was not usable, named.
+    pub dropped: Vec<String>,
+    /// The column before.
+    pub before: Option<String>,
+    /// How we know.
+    pub how: How,
+}
+
+/// What happened since the last look.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Nodes that have answered, each once.
+    pub answers: Vec<Answer>,
+    /// What should be said or logged: reports put aside, a busy table, frames that made no sense.
+    pub remarks: Vec<String>,
+}
+
+/// A process that waits for nodes.
+#[derive(Debug)]
+pub struct Waiter {
+    place: Place,
+    inbox: Inbox,
+    frames: Frames,
+    command: String,
+    nonce: String,
+    waiting: BTreeSet<String>,
+    /// The rows and chain states when the wait began, to see what others change.
+    columns: BTreeMap<String, String>,
+    armed: BTreeSet<String>,
+    /// Claims that others took, each said once.
+    lost: BTreeSet<String>,
+    /// xCAT's daemon may take the reports: then a chain that moved on is an answer.
+    watch_chain: bool,
+}
+
+impl Waiter {
+    /// Listens: from here on whoever rings is heard. What dead processes left is cleaned up and what
+    /// waits in the spool applied.
+    pub fn open(
+        place: Place,
+        command: &str,
+        watch_chain: bool,
+    ) -> Result<(Waiter, Vec<String>), Error> {
+        inbox::sweep(&place.run)?;
+        let inbox = Inbox::open(&place.run, place.me.pid)?;
+        let nonce = nonce()?;
+        let mut waiter = Waiter {
+            place,
+            inbox,
+            frames: Frames::default(),
+            command: command.into(),
+            nonce,
+            waiting: BTreeSet::new(),
+            columns: BTreeMap::new(),
+            armed: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            watch_chain,
+        };
+        let mut news = News::default();
+        waiter.look(&mut news);
+        Ok((waiter, news.remarks))
+    }
+
+    /// The 128 bits, in hex, that the boot target hands to our agents.
+    pub fn nonce(&self) -> &str {
+        &self.nonce
+    }
+
+    /// Where things are.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Claims nodes for so many seconds, all in one transaction. Those that somebody living holds
+    /// are returned with who that is; the others are waited for from now on.
+    pub fn claim(&mut self, nodes: &[String], seconds: u64) -> Result<Taken, Error> {
+        let place = &self.place;
+        let taken = claim::take(
+            &place.tables,
+            &place.run,
+            &place.me,
+            &self.command,
+            nodes,
+            seconds,
+            &self.nonce,
+        )?;
+        self.columns = apply::columns(&place.tables, &taken.claimed)?;
+        self.waiting.extend(taken.claimed.iter().cloned());
+        Ok(taken)
+    }
+
+    /// Nodes that have not answered.
+    pub fn waiting(&self) -> &BTreeSet<String> {
+        &self.waiting
+    }
+
+    /// Stops waiting for nodes, because they could not be booted.
+    pub fn give_up(&mut self, nodes: &[String]) -> Result<(), Error> {
+        for node in nodes {
+            self.waiting.remove(node);
+        }
+        claim::release(&self.place.tables, &self.place.me, nodes)
+    }
+
+    /// Takes an answer that did not come over the wire (a node asked by ssh): it goes the same way,
+    /// through the spool.
+    pub fn take_report(&mut self, report: &crate::record::Report) -> Result<News, Error> {
+        self.place
+            .spool
+            .store(std::slice::from_ref(report))
+            .pop()
+            .transpose()
+            .map_err(|error| Error::Spool(error.to_string()))?;
+        Ok(self.rung())
+    }
+
+    /// To be called when the FIFO is readable: takes what is in it and looks into the spool.
+    pub fn rung(&mut self) -> News {
+        let mut news = News::default();
+        let bytes = self.inbox.drain();
+        for frame in self.frames.feed(&bytes) {
+            match frame {
+                Frame::Bell => {}
+                Frame::Garbage(count) => news
+                    .remarks
+                    .push(format!("{count} bytes in the FIFO are no frame; dropped")),
+                Frame::Message(message) => self.take_message(&message, &mut news),
+            }
+        }
+        self.look(&mut news);
+        news
+    }
+
+    /// To be called once a second: does without any bell.
+    pub fn tick(&mut self) -> News {
+        let mut news = News::default();
+        if !self.inbox.in_place(&self.place.run) {
+            match Inbox::open(&self.place.run, self.place.me.pid) {
+                Ok(inbox) => {
+                    self.inbox = inbox;
+                    news.remarks.push("the FIFO was removed; made again".into());
+                }
+                Err(error) => news.remarks.push(error.to_string()),
+            }
+        }
+        self.look(&mut news);
+        if !self.waiting.is_empty()
+            && let Err(error) = self.watch(&mut news)
+        {
+            news.remarks.push(error.to_string());
+        }
+        news
+    }
+
+    /// The end, answered or not: claims go first, then the FIFO, then one more look. A poster that
+    /// rang before is seen by that look; a later one finds no reader and applies by itself.
+    pub fn end(&mut self) -> (News, BTreeSet<String>) {
+        let mut news = News::default();
+        let nodes: Vec<String> = self.waiting.iter().cloned().collect();
+        let place = &self.place;
+        if let Err(error) = claim::release(&place.tables, &place.me, &nodes) {
+            news.remarks.push(error.to_string());
+        }
+        // What the FIFO holds of a Perl poster would go with it.
+        let bytes = self.inbox.drain();
+        for frame in self.frames.feed(&bytes) {
+            if let Frame::Message(message) = frame {
+                self.take_message(&message, &mut news);
+            }
+        }
+        let (place, waiting) = (&self.place, &mut self.waiting);
+        if let Err(why) = self.inbox.close(&place.run) {
+            news.remarks
+                .push(place.run.error(&place.me.pid.to_string(), why).to_string());
+        }
+        match place.apply() {
+            Ok(outcome) => sort_out(outcome, waiting, &mut news),
+            Err(error) => news.remarks.push(error.to_string()),
+        }
+        (news, std::mem::take(&mut self.waiting))
+    }
+
+    fn take_message(&self, message: &[u8], news: &mut News) {
+        match perl_frame::report(message, &self.waiting) {
+            Ok(report) => {
+                if let Some(Err(error)) = self.place.spool.store(&[report]).pop() {
+                    news.remarks.push(error.to_string());
+                }
+            }
+            Err(why) => news
+                .remarks
+                .push(format!("a message in the FIFO: {why}; dropped")),
+        }
+    }
+
+    fn look(&mut self, news: &mut News) {
+        match self.place.apply() {
+            Ok(outcome) => sort_out(outcome, &mut self.waiting, news),
+            Err(error) => news.remarks.push(error.to_string()),
+        }
+    }
+
+    /// What others did to our nodes' rows: another host's callbackd, xCAT's own hook.
+    fn watch(&mut self, news: &mut News) -> Result<(), Error> {
+        let place = &self.place;
+        let nodes: Vec<String> = self.waiting.iter().cloned().collect();
+        let claims = claim::list(&place.tables)?;
+        let columns = apply::columns(&place.tables, &nodes)?;
+        let chain = if self.watch_chain {
+            apply::own_values(&place.tables, "chain", "currstate", &nodes)?
+        } else {
+            BTreeMap::new()
+        };
+        let mut settled = Vec::new();
+        for node in nodes {
+            let claim = claims.get(&node);
+            let ours = claim.is_some_and(|claim| claim.holder == place.me);
+            if let Some(thief) = claim.filter(|_| !ours)
+                && self.lost.insert(node.clone())
+            {
+                news.remarks.push(format!(
+                    "{node}: its claim was taken by {}",
+                    thief.holder_text()
+                ));
+            }
+            let changed = columns.get(&node) != self.columns.get(&node);
+            let armed = chain
+                .get(&node)
+                .is_some_and(|state| state.starts_with("runcmd="));
+            let moved_on = self.watch_chain && !armed && self.armed.contains(&node);
+            if armed {
+                self.armed.insert(node.clone());
+            }
+            let how = match (ours, claim) {
+                (true, Some(claim)) if claim.done => How::Row,
+                _ if changed => How::Row,
+                _ if moved_on => How::Unchanged,
+                _ => continue,
+            };
+            news.answers.push(Answer {
+                adapters: columns
+                    .get(&node)
+                    .map(|text| column::parse(text))
+                    .unwrap_or_default(),
+                dropped: Vec::new(),
+                before: self.columns.get(&node).cloned(),
+                how,
+                node: node.clone(),
+            });
+            settled.push(node);
+        }
+        self.give_up(&settled)
+    }
+}
+
+impl AsFd for Waiter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inbox.as_fd()
+    }
+}
+
+fn sort_out(outcome: Outcome, waiting: &mut BTreeSet<String>, news: &mut News) {
+    for (file, why) in outcome.rejected {
+        program::syslog::log(
+            "node-report",
+            program::syslog::Level::Warning,
+            &format!("{file}: put into rejected/: {why}"),
+        );
+        news.remarks
+            .push(format!("{file}: put into rejected/: {why}"));
+    }
+    for applied in outcome.applied {
+        if waiting.remove(&applied.node) {
+            news.answers.push(Answer {
+                node: applied.node,
+                adapters: applied.adapters,
+                dropped: applied.dropped,
+                before: applied.before,
+                how: How::Report,
+            });
+        }
+    }
+}
+
+/// 128 bits from the kernel, in hex.
+fn nonce() -> Result<String, Error> {
+    use std::io::Read;
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| Error::Host(format!("/dev/urandom: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,203 @@
+//! Who waits for a node, and what is left of those who died.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+
+use nix::sys::signal::Signal;
+use scenarios::{Cluster, Node, report_xml};
+
+#[test]
+fn a_node_that_somebody_waits_for_is_not_taken_and_the_others_go_on() {
+    let cluster = Cluster::new(3);
+    let first = cluster.start("getadapter", &["n1,n2", "--timeout", "60"]);
+    cluster.booted();
+    let mut second = cluster.start("getadapter", &["n2,n3", "--timeout", "60"]);
+    let boot = cluster.booted();
+    assert_eq!(boot.nodes, ["n3"], "only its own are booted");
+    let said = second.stderr_line("n2: is waited for by getadapter");
+    assert!(said.contains(&format!("process {}", first.pid())), "{said}");
+    for i in 1..=3 {
+        Node::of(&cluster, i)
+            .say(report_xml("", &["eno1"]).as_bytes())
+            .unwrap();
+    }
+    let first = first.finish();
+    first.code(0);
+    assert!(
+        first.stdout.contains("n1:")
+            && first.stdout.contains("n2:")
+            && !first.stdout.contains("n3:")
+    );
+    let second = second.finish();
+    second.code(1);
+    assert!(second.stdout.contains("n3:") && !second.stdout.contains("n2:"));
+    assert!(cluster.claims().is_empty());
+}
+
+#[test]
+fn a_killed_waiters_nodes_are_free_and_its_answers_are_not_lost() {
+    let cluster = Cluster::new(2);
+    let dead = cluster.start("getadapter", &["n1,n2", "--timeout", "600"]);
+    cluster.booted();
+    dead.signal(Signal::SIGKILL);
+    dead.finish();
+    assert_eq!(cluster.claims().len(), 2, "they stay until somebody looks");
+    // The listener it started lives on for a while; a report in that time is stored by it.
+    Node::of(&cluster, 1)
+        .say(report_xml("", &["eno1"]).as_bytes())
+        .unwrap();
+    let scan = cluster.start("getadapter", &["n1,n2", "-f", "--timeout", "60"]);
+    let boot = cluster.booted();
+    assert_eq!(boot.nodes, ["n1", "n2"]);
+    assert!(cluster.stored("n1").is_some());
+    for i in 1..=2 {
+        Node::of(&cluster, i)
+            .say(report_xml("", &["eno2"]).as_bytes())
+            .unwrap();
+    }
+    scan.finish().code(0);
+    assert!(cluster.claims().is_empty());
+    let fifos = fs::read_dir(cluster.run_dir())
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_type().unwrap().is_fifo());
+    assert_eq!(fifos.count(), 0, "dead FIFOs are swept");
+}
+
+#[test]
+fn an_interrupted_wait_leaves_nothing_behind() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let cluster = Cluster::new(2);
+        let scan = cluster.start("getadapter", &["all", "--timeout", "600"]);
+        cluster.booted();
+        Node::of(&cluster, 1)
+            .say(report_xml("", &["eno1"]).as_bytes())
+            .unwrap();
+        scan.signal(signal);
+        let finished = scan.finish();
+        finished.code(1);
+        assert!(
+            finished.stderr.contains("failed: n2"),
+            "{}",
+            finished.stderr
+        );
+        assert!(cluster.stored("n1").is_some());
+        assert!(cluster.claims().is_empty());
+    }
+}
+
+#[test]
+fn a_removed_fifo_is_made_again() {
+    let cluster = Cluster::new(1);
+    let mut scan = cluster.start("getadapter", &["n1", "--timeout", "60", "-V"]);
+    cluster.booted();
+    let fifo = cluster.run_dir().join(scan.pid().to_string());
+    fs::remove_file(&fifo).unwrap();
+    scan.stderr_line("the FIFO was removed; made again");
+    assert!(fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo());
+    Node::of(&cluster, 1)
+        .say(report_xml("", &["eno1"]).as_bytes())
+        .unwrap();
+    scan.finish().code(0);
+}
+
+#[test]
+fn a_claim_and_a_fifo_of_a_recycled_pid_hold_nobody_up() {
+    let cluster = Cluster::new(1);
+    fs::create_dir_all(cluster.run_dir()).unwrap();
+    fs::set_permissions(cluster.run_dir(), fs::Permissions::from_mode(0o700)).unwrap();
+    // A living process that is no waiter, whose pid a dead waiter had; and a FIFO nobody reads.
+    let pid = std::process::id();
+    nix::unistd::mkfifo(
+        &cluster.run_dir().join(pid.to_string()),
+        nix::sys::stat::Mode::S_IRWXU,
+    )
+    .unwrap();
+    cluster.restore(
+        "taskstate",
+        "#node,command,state,pid",
+        [vec![
+            "n1".into(),
+            "getadapter".into(),
+            "waiting".into(),
+            pid.to_string(),
+        ]],
+    );
+    let scan = cluster.start("getadapter", &["n1", "--timeout", "60"]);
+    cluster.booted();
+    Node::of(&cluster, 1)
+        .say(report_xml("", &["eno1"]).as_bytes())
+        .unwrap();
+    scan.finish().code(0);
+}
+
+#[test]
+fn a_run_directory_that_is_not_ours_is_refused() {
+    let cluster = Cluster::new(1);
+    let run = cluster.run_dir();
+    fs::create_dir_all(run.parent().unwrap()).unwrap();
+    let elsewhere = cluster.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, &run).unwrap();
+    let finished = cluster.run("getadapter", &["n1", "--timeout", "5"]);
+    finished.code(3);
+    assert!(
+        finished.stderr.contains("is not a directory of its own"),
+        "{}",
+        finished.stderr
+    );
+    assert!(cluster.claims().is_empty());
+    fs::remove_file(&run).unwrap();
+    if scenarios::parts::root() {
+        fs::create_dir(&run).unwrap();
+        std::os::unix::fs::chown(&run, Some(65_534), None).unwrap();
+        let finished = cluster.run("getadapter", &["n1", "--timeout", "5"]);
+        finished.code(3);
+        assert!(
+            finished.stderr.contains("belongs to user 65534"),
+            "{}",
+            finished.stderr
+        );
+        fs::remove_dir(&run).unwrap();
+    }
+    fs::create_dir(&run).unwrap();
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).unwrap();
+    let finished = cluster.run("getadapter", &["n1", "--timeout", "5"]);
+    finished.code(3);
+    assert!(
+        finished.stderr.contains("others may write into it"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn frames_of_a_perl_poster_are_taken_for_claimed_nodes() {
+    use std::io::Write;
+    let cluster = Cluster::new(2);
+    let mut scan = cluster.start("getadapter", &["all", "--timeout", "60", "-V"]);
+    cluster.booted();
+    let fifo = cluster.run_dir().join(scan.pid().to_string());
+    let nic = "  <nic>\n    <interface>eno1</interface>\n    <linkstate>UP </linkstate>\n    <mac>34:40:b5:be:6a:80</mac>\n  </nic>\n";
+    let opt = |node: &str| format!("<opt node=\"{node}\">\n{nic}</opt>\n");
+    let whole = format!(
+        "<xcatrequest>\n<command>getadapter</command>\n<noderange>n2</noderange>\n<action>update</action>\n{nic}</xcatrequest>\n"
+    );
+    let frame = |body: &str| format!("{:<8}{body}", body.len());
+    // Two frames in one session broke the original's reader; a foreign node ended its wait.
+    let session = [frame(&opt("stranger")), frame(&opt("n1")), frame(&whole)].concat();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&fifo)
+        .unwrap()
+        .write_all(session.as_bytes())
+        .unwrap();
+    scan.stderr_line("stranger: is not waited for");
+    let finished = scan.finish();
+    finished.code(0);
+    assert_eq!(
+        cluster.stored("n1").as_deref(),
+        Some("eno1!mac=34:40:b5:be:6a:80 linkstate=UP")
+    );
+    assert_eq!(cluster.stored("n2"), cluster.stored("n1"));
+}
