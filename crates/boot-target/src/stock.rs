@@ -170,15 +170,16 @@ fn from_network(tables: &Tables, results: &mut Results) -> Result<(), Error> {
     Ok(())
 }
 
-/// The rows exactly as they were, as far as nodeset could not know: state and chain, and the image
-/// that `boot` blanks.
+/// The rows exactly as they were, as far as nodeset could not know: state and chain (unless another
+/// state had to do), and the image that `boot` blanks.
 fn put_rows(tables: &Tables, put: &BTreeMap<&String, &Saved>) -> Result<(), Error> {
+    let names: Vec<String> = put.keys().map(|node| (*node).clone()).collect();
+    let now = present::read(tables, &names)?;
     let rows: BTreeMap<&String, (String, String)> = put
         .iter()
+        .filter(|(_, saved)| back::order(saved).short_of.is_none())
         .map(|(node, saved)| (*node, back::row(saved)))
         .collect();
-    let names: Vec<String> = rows.keys().map(|node| (*node).clone()).collect();
-    let now = present::read(tables, &names)?;
     let rows = rows
         .iter()
         .map(|(node, (state, chain))| (*node, (state.as_str(), chain.as_str())))

@@ -178,3 +178,49 @@ fn somebody_elses_state_stays_and_loses_our_words() {
         );
     });
 }
+
+#[test]
+fn a_lost_record_ends_in_local_boot_and_without_our_words() {
+    isolated(
+        "a_lost_record_ends_in_local_boot_and_without_our_words",
+        |world| {
+            world.nodes(&["n1"]);
+            world.xcat("nodeset", CONTENT);
+            let nodes = names(&["n1"]);
+            for _ in 0..2 {
+                assert!(failures(arm(&world.tables, &nodes, &target(), false).unwrap()).is_empty());
+                world.put(
+                    "chain",
+                    "n1",
+                    &[("currstate", "runcmd=getadapter"), ("currchain", "boot")],
+                );
+                std::fs::remove_file(world.path("var/lib/xcat-nodetools/boot/n1")).unwrap();
+            }
+            assert!(failures(arm(&world.tables, &nodes, &target(), false).unwrap()).is_empty());
+            assert!(failures(release(&world.tables, &nodes).unwrap()).is_empty());
+            assert_eq!(world.calls("nodeset").last().unwrap(), "n1 boot");
+            assert_eq!(world.chain("n1"), some("boot", "boot"));
+            assert_eq!(world.get("bootparams", "n1", "addkcmdline"), None);
+        },
+    );
+}
+
+#[test]
+fn an_image_that_nobody_named_is_said() {
+    isolated("an_image_that_nobody_named_is_said", |world| {
+        world.nodes(&["n1"]);
+        world.xcat("nodeset", CONTENT);
+        let nodes = names(&["n1"]);
+        world.put("chain", "n1", &[("currstate", "netboot x-y-z")]);
+        assert!(failures(arm(&world.tables, &nodes, &target(), false).unwrap()).is_empty());
+        world.put(
+            "chain",
+            "n1",
+            &[("currstate", "boot"), ("currchain", "boot")],
+        );
+        let failed = failures(release(&world.tables, &nodes).unwrap());
+        assert!(failed["n1"].contains("provmethod"), "{}", failed["n1"]);
+        assert_eq!(world.calls("nodeset").last().unwrap(), "n1 boot");
+        assert_eq!(world.chain("n1"), some("boot", "boot"));
+    });
+}
