@@ -7,7 +7,8 @@ use xcat_tables::Tables;
 use crate::back;
 use crate::error::Error;
 use crate::name::is_plain;
-use crate::own::{self, Place};
+use crate::own;
+use crate::place::{self, Place};
 use crate::present::{self, Present};
 use crate::saved::{Saved, Store};
 use crate::stock;
@@ -19,7 +20,7 @@ pub type Results = BTreeMap<String, Result<(), String>>;
 /// Makes `nodes` boot `target` next, once. Where xCAT's `nodeset` is installed it does the work, one
 /// call for the set, and `rsetboot NODES net`; else the chain row and the node's iPXE files are
 /// written. What was there is safe on disk first, for [`release`]. `hook`: a command of the site's boots
-/// these nodes. Then no BMC is told anything, and a tftp directory that is not there is not missed.
+/// these nodes. Then no BMC is told anything, and where our iPXE files cannot be made they are not missed.
 ///
 /// Nothing is powered: nodes should be off. A node that fails stays as far as it got; releasing it
 /// puts it back.
@@ -39,38 +40,23 @@ pub fn arm(
     }
     let present = present::read(tables, &nodes)?;
     let nodeset = program::paths::xcat_command("nodeset");
-    let mut places = match &nodeset {
-        Some(_) => BTreeMap::new(),
-        None => own::places(tables, &nodes, target, &present, hook)?,
-    };
-    let places: BTreeMap<String, Place> = nodes
-        .iter()
-        .filter_map(|node| Some((node.clone(), places.remove(node)?)))
-        .filter_map(|(node, place)| sift(&mut results, node, place))
-        .collect();
+    let mut places: BTreeMap<String, Place> = BTreeMap::new();
     if nodeset.is_none() {
+        let found = place::find(tables, &nodes, target, &present, hook)?;
+        places.extend(sift(&mut results, found));
         nodes.retain(|node| places.contains_key(node));
     }
 
     let store = Store::open()?;
-    let records: BTreeMap<String, Saved> = nodes
-        .iter()
-        .map(|node| {
-            (
-                node,
-                record(&store, node, target, &present, places.get(node)),
-            )
-        })
-        .filter_map(|(node, record)| sift(&mut results, node.clone(), record))
-        .collect();
-    let unsafe_nodes = store.save(&records);
-    let mut records = records;
-    for (node, why) in unsafe_nodes {
+    let found = nodes.iter().map(|node| {
+        let record = record(&store, node, target, &present, places.get(node));
+        (node.clone(), record)
+    });
+    let mut records: BTreeMap<String, Saved> = sift(&mut results, found).collect();
+    for (node, why) in store.save(&records) {
         records.remove(&node);
-        results.insert(
-            node,
-            Err(format!("what it boots now could not be saved: {why}")),
-        );
+        let why = format!("what it boots now could not be saved: {why}");
+        results.insert(node, Err(why));
     }
 
     results.extend(match nodeset {
@@ -136,15 +122,21 @@ fn admit(nodes: &[String]) -> (Results, Vec<String>) {
     (refused, good.into_iter().cloned().collect())
 }
 
-/// Keeps what is good; what is not goes to the results.
-fn sift<T>(results: &mut Results, node: String, value: Result<T, String>) -> Option<(String, T)> {
-    match value {
-        Ok(value) => Some((node, value)),
-        Err(why) => {
-            results.insert(node, Err(why));
-            None
+/// Passes on what is good; what is not goes to the results.
+fn sift<T>(
+    results: &mut Results,
+    found: impl IntoIterator<Item = (String, Result<T, String>)>,
+) -> impl Iterator<Item = (String, T)> {
+    let mut good = Vec::new();
+    for (node, value) in found {
+        match value {
+            Ok(value) => good.push((node, value)),
+            Err(why) => {
+                results.insert(node, Err(why));
+            }
         }
     }
+    good.into_iter()
 }
 
 /// What to save of a node: what it is now, or, if an earlier run left it armed, what that run saved.

@@ -4,9 +4,15 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Above this many files one flush of the file system is cheaper than a flush of each.
 const FLUSH_EACH: usize = 32;
+
+/// Stands between a file's name and our process' number while the file is written.
+const SUFFIX: &str = ".nodetools.";
+/// Nobody writes a batch for so long; the number alone may be that of another host's process.
+const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
 /// Files written beside their places; [`Batch::commit`] makes them safe and puts them there.
 #[derive(Debug)]
@@ -25,8 +31,9 @@ struct Waiting {
 }
 
 impl Batch {
-    /// For files of `mode` in `directory`, which exists.
+    /// For files of `mode` in `directory`, which exists. Takes away what killed processes left there.
     pub(crate) fn new(directory: &Path, mode: u32) -> Batch {
+        sweep(directory);
         Batch {
             directory: directory.to_path_buf(),
             mode,
@@ -38,7 +45,7 @@ impl Batch {
     pub(crate) fn write(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
         let beside = self
             .directory
-            .join(format!(".{name}.nodetools.{}", std::process::id()));
+            .join(format!(".{name}{SUFFIX}{}", std::process::id()));
         let mut file = create_new(&beside, self.mode)?;
         let written = file
             .write_all(content)
@@ -109,6 +116,26 @@ pub(crate) fn flush_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// Removes half-written files of processes that are gone. What cannot be read or removed only takes room.
+fn sweep(directory: &Path) {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .filter(|name| name.starts_with('.'))
+            .and_then(|name| name.rsplit_once(SUFFIX)?.1.parse::<u32>().ok());
+        let is_gone = |pid: u32| !Path::new("/proc").join(pid.to_string()).exists();
+        let is_old = || {
+            let changed = entry.metadata().and_then(|data| data.modified()).ok();
+            changed.and_then(|at| at.elapsed().ok()) > Some(LEFT_BEHIND)
+        };
+        if pid.is_some_and(is_gone) && is_old() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Creates the file, and never follows what somebody laid in its place. A leftover of a process with
 /// our number is taken away first: that one is dead.
 fn create_new(path: &Path, mode: u32) -> io::Result<File> {
@@ -173,6 +200,35 @@ mod tests {
                 0o640
             );
         }
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = std::time::SystemTime::now() - LEFT_BEHIND * 2;
+        // Linux gives no process such a number.
+        for (name, is_old) in [
+            (".n1.nodetools.4294967295", true),
+            (".n2.nodetools.4294967295", false),
+            (".n3.nodetools.1", true),
+            (".n4.other", true),
+            ("n5.nodetools.4294967295", true),
+        ] {
+            let file = File::create(dir.path().join(name)).unwrap();
+            if is_old {
+                file.set_modified(old).unwrap();
+            }
+        }
+        Batch::new(dir.path(), 0o644);
+        assert_eq!(
+            names(dir.path()),
+            [
+                ".n2.nodetools.4294967295",
+                ".n3.nodetools.1",
+                ".n4.other",
+                "n5.nodetools.4294967295"
+            ]
+        );
     }
 
     #[test]

@@ -10,6 +10,8 @@
 mod answers;
 mod arm;
 mod back;
+mod bootparams;
+mod chain;
 mod durable;
 mod error;
 mod image;
@@ -18,6 +20,7 @@ mod line;
 mod master;
 mod name;
 mod own;
+mod place;
 mod present;
 mod saved;
 mod stock;

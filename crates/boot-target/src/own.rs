@@ -3,60 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use xcat_tables::{Tables, Transaction};
+use xcat_tables::Tables;
 
 use crate::arm::Results;
 use crate::back;
+use crate::chain::put_chain;
 use crate::durable::Batch;
 use crate::error::Error;
-use crate::image;
-use crate::ipxe::{self, Firmware, Script};
-use crate::line::{Serial, kernel_line};
-use crate::master::{Master, masters};
+use crate::ipxe;
+use crate::place::{Place, UEFI};
 use crate::present::Present;
 use crate::saved::{Saved, script};
 use crate::target::Target;
-
-/// Where a node's boot scripts go, and their texts. Without a served directory (a site hook boots the
-/// nodes) there is none.
-#[derive(Debug, Default)]
-pub(crate) struct Place {
-    /// Path and text of each.
-    scripts: Vec<(PathBuf, String)>,
-}
-
-impl Place {
-    /// The scripts that are there now. One of ours is none: an earlier run could not take it back.
-    pub(crate) fn scripts_now(&self) -> Result<BTreeMap<PathBuf, Option<String>>, String> {
-        self.scripts
-            .iter()
-            .map(|(path, _)| {
-                let theirs = script(path)?.filter(|text| !ipxe::is_ours(text));
-                Ok((path.clone(), theirs))
-            })
-            .collect()
-    }
-}
-
-/// For each node its scripts, or what stands in the way.
-pub(crate) fn places(
-    tables: &Tables,
-    nodes: &[String],
-    target: &Target,
-    present: &BTreeMap<String, Present>,
-    hook: bool,
-) -> Result<BTreeMap<String, Result<Place, String>>, Error> {
-    let site = Site::read(tables, nodes)?;
-    let extra = |node: &String| {
-        present
-            .get(node)
-            .and_then(|one| one.before.applied.as_deref())
-    };
-    Ok(nodes
-        .iter()
-        .map(|node| (node.clone(), site.place(node, target, extra(node), hook)))
-        .collect())
-}
 
 /// Writes the scripts, then the chain rows of the nodes whose scripts are in place.
 pub(crate) fn arm(
@@ -126,26 +84,6 @@ pub(crate) fn release(
     Ok(results)
 }
 
-/// `currstate` and `currchain` of each node, all rows or none.
-pub(crate) fn put_chain(
-    tables: &Tables,
-    rows: &BTreeMap<&String, (&str, &str)>,
-) -> Result<(), xcat_tables::Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    tables.transaction(&["chain"], |change: &Transaction| {
-        for (node, (state, chain)) in rows {
-            change.put(
-                "chain",
-                &[("node", node)],
-                &[("currstate", Some(state)), ("currchain", Some(chain))],
-            )?;
-        }
-        Ok(())
-    })
-}
-
 /// Scripts on their way, by directory.
 #[derive(Default)]
 struct Writing {
@@ -186,113 +124,5 @@ impl Writing {
             }
         }
         self.failed
-    }
-}
-
-/// What a UEFI loader asks for behind the node's name.
-const UEFI: &str = ".uefi";
-
-/// What the tables say of the boot service.
-struct Site {
-    tftp: String,
-    web: String,
-    xcatd: u16,
-    masters: BTreeMap<String, Master>,
-    columns: BTreeMap<&'static str, BTreeMap<String, String>>,
-}
-
-/// Columns of a node that decide where and how it boots, with their tables.
-const COLUMNS: [(&str, &str); 6] = [
-    ("nodetype", "arch"),
-    ("noderes", "netboot"),
-    ("noderes", "tftpdir"),
-    ("nodehm", "serialport"),
-    ("nodehm", "serialspeed"),
-    ("nodehm", "serialflow"),
-];
-
-impl Site {
-    fn read(tables: &Tables, nodes: &[String]) -> Result<Site, Error> {
-        let port = |key: &str| -> Result<Option<u16>, Error> {
-            Ok(tables.site(key)?.and_then(|port| port.trim().parse().ok()))
-        };
-        let mut columns = BTreeMap::new();
-        for (table, column) in COLUMNS {
-            columns.insert(column, tables.attribute(table, column, nodes)?);
-        }
-        Ok(Site {
-            tftp: tables.site("tftpdir")?.unwrap_or("/tftpboot".to_string()),
-            web: match port("httpport")? {
-                None | Some(80) => String::new(),
-                Some(other) => format!(":{other}"),
-            },
-            xcatd: port("xcatdport")?.unwrap_or(3001),
-            masters: masters(tables, nodes)?,
-            columns,
-        })
-    }
-
-    fn value(&self, column: &str, node: &str) -> Option<&str> {
-        let value = self.columns.get(column)?.get(node)?;
-        Some(value.as_str()).filter(|value| !value.is_empty())
-    }
-
-    fn place(
-        &self,
-        node: &str,
-        target: &Target,
-        extra: Option<&str>,
-        hook: bool,
-    ) -> Result<Place, String> {
-        let tftp = self.value("tftpdir", node).unwrap_or(&self.tftp);
-        if !tftp.starts_with('/') || tftp.split('/').any(|part| part == "..") {
-            return Err("its tftpdir is no absolute path".to_string());
-        }
-        let tftp = program::paths::under(tftp);
-        if !tftp.is_dir() {
-            return match hook {
-                true => Ok(Place::default()),
-                false => Err(format!(
-                    "{}: no such directory to boot from",
-                    tftp.display()
-                )),
-            };
-        }
-        let method = match self.value("netboot", node) {
-            None | Some("xnba") => "xnba",
-            Some("ipxe") => "ipxe",
-            Some(other) => {
-                return Err(format!(
-                    "noderes.netboot is {other:?}: without xCAT's nodeset only xnba and ipxe can be set"
-                ));
-            }
-        };
-        let arch = self.value("arch", node).ok_or("nodetype.arch is not set")?;
-        let image = image::find(&tftp, arch)?;
-        let serial = Serial {
-            port: self.value("serialport", node).map(str::to_string),
-            speed: self.value("serialspeed", node).map(str::to_string),
-            flow: self.value("serialflow", node).map(str::to_string),
-        };
-        let unknown = Master::default();
-        let master = self.masters.get(node).unwrap_or(&unknown);
-        let line = kernel_line(target, master, self.xcatd, &serial, extra)?;
-        let script = Script {
-            state: &target.action,
-            kernel: &image.kernel,
-            initrd: &image.initrd,
-            line: &line,
-            port: &self.web,
-        };
-        let nodes = tftp.join("xcat").join(method).join("nodes");
-        Ok(Place {
-            scripts: vec![
-                (nodes.join(node), script.text(Firmware::Bios)),
-                (
-                    nodes.join(format!("{node}{UEFI}")),
-                    script.text(Firmware::Uefi),
-                ),
-            ],
-        })
     }
 }

@@ -6,7 +6,7 @@ use xcat_tables::{Row, Tables};
 
 use crate::error::Error;
 use crate::saved::Before;
-use crate::target::without_words;
+use crate::target::{has_words, without_words};
 
 /// One node, before we change anything (or after a crash, with some of it changed).
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,12 @@ pub(crate) fn read(tables: &Tables, nodes: &[String]) -> Result<BTreeMap<String,
     })?;
     own(tables, "bootparams", &mut present, |one, row| {
         one.before.has_bootparams = true;
-        one.before.addkcmdline = value(row, "addkcmdline");
+        // Words of ours can only be those of a run whose record is lost.
+        one.before.addkcmdline =
+            value(row, "addkcmdline").and_then(|line| match has_words(&line) {
+                true => Some(without_words(&line)).filter(|line| !line.is_empty()),
+                false => Some(line),
+            });
     })?;
     for (node, provmethod) in tables.attribute("nodetype", "provmethod", nodes)? {
         if let Some(one) = present.get_mut(&node) {

@@ -3,7 +3,7 @@
 //! The kernel line is then xCAT's; our words reach it by way of `bootparams.addkcmdline`, which its
 //! plug-ins for every loader append (also on service nodes).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use xcat_tables::{Tables, Transaction};
 
 use crate::arm::Results;
 use crate::back;
+use crate::bootparams::{add_words, take_words};
+use crate::chain::put_chain;
 use crate::error::Error;
-use crate::own::put_chain;
 use crate::present::{self, Present};
-use crate::saved::{Before, Saved};
-use crate::target::{Target, has_words, without_words};
+use crate::saved::Saved;
+use crate::target::Target;
 use crate::xcat;
 
 /// Kinds of management whose BMC must be told to boot from the network (xcat-core: `rinstall` does it
@@ -44,7 +45,8 @@ pub(crate) fn arm(
     let mut results = Results::new();
     for (then, nodes) in sets {
         let chain = format!("{},{then}", target.action);
-        results.extend(set(tables, nodeset, &nodes, &chain, &target.action)?);
+        let armed = |_: &str, state: Option<&str>| state == Some(&target.action);
+        results.extend(set(tables, nodeset, &nodes, &chain, armed)?);
     }
     if !hook {
         from_network(tables, &mut results)?;
@@ -76,7 +78,12 @@ pub(crate) fn release(
     }
     let mut put: BTreeMap<&String, &Saved> = BTreeMap::new();
     for (word, nodes) in sets {
-        for (node, done) in set(tables, nodeset, &nodes, &word, &word)? {
+        let is_back = |node: &str, state: Option<&str>| {
+            let saved = records.get(node);
+            state == Some(&word)
+                || saved.is_some_and(|saved| state == saved.before.currstate.as_deref())
+        };
+        for (node, done) in set(tables, nodeset, &nodes, &word, is_back)? {
             let record = records.get_key_value(&node);
             if let (Ok(()), Some((name, saved))) = (&done, record) {
                 put.insert(name, saved);
@@ -93,14 +100,14 @@ pub(crate) fn release(
     Ok(results)
 }
 
-/// `nodeset NODES WORD`. A node of which it says nothing is asked for in the table: its state must be
-/// `state` then.
+/// `nodeset NODES WORD`. A node of which it says nothing is looked up in the table: its state must have
+/// been `reached` then.
 fn set(
     tables: &Tables,
     nodeset: &Path,
     nodes: &[String],
     word: &str,
-    state: &str,
+    reached: impl Fn(&str, Option<&str>) -> bool,
 ) -> Result<Results, Error> {
     let answers = xcat::run(nodeset, nodes, &[word], NODESET)?;
     let mut results = Results::new();
@@ -121,7 +128,7 @@ fn set(
         let now = present
             .get(&node)
             .and_then(|one| one.before.currstate.as_deref());
-        let verdict = match answers.good && now == Some(state) {
+        let verdict = match answers.good && reached(&node, now) {
             true => Ok(()),
             false => Err(answers.silence("nodeset")),
         };
@@ -163,108 +170,16 @@ fn from_network(tables: &Tables, results: &mut Results) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds our words to what the node has on its kernel line, groups' values included: the node's own
-/// value takes their place.
-fn add_words(
-    tables: &Tables,
-    records: &BTreeMap<String, Saved>,
-    target: &Target,
-    present: &BTreeMap<String, Present>,
-) -> Result<(), xcat_tables::Error> {
-    let words = target.words();
-    if words.is_empty() || records.is_empty() {
-        return Ok(());
-    }
-    tables.transaction(&["bootparams"], |change: &Transaction| {
-        for node in records.keys() {
-            let line = match present
-                .get(node)
-                .and_then(|one| one.before.applied.as_deref())
-            {
-                Some(line) => format!("{line} {words}"),
-                None => words.clone(),
-            };
-            let values = [("addkcmdline", Some(line.as_str()))];
-            change.put("bootparams", &[("node", node)], &values)?;
-        }
-        Ok(())
-    })
-}
-
-/// Takes our words away: the value as it was, or, if somebody changed it since, theirs without ours.
-fn take_words(
-    tables: &Tables,
-    records: &BTreeMap<String, Saved>,
-) -> Result<(), xcat_tables::Error> {
-    let rows = tables.rows("bootparams")?;
-    let ours: BTreeMap<&str, &str> = rows
-        .iter()
-        .filter_map(|row| Some((row.get("node")?, row.get("addkcmdline")?)))
-        .filter(|(node, line)| records.contains_key(*node) && has_words(line))
-        .collect();
-    if ours.is_empty() {
-        return Ok(());
-    }
-    let emptied = empty_but_for_line(&rows);
-    tables.transaction(&["bootparams"], |change: &Transaction| {
-        for (node, line) in &ours {
-            let Some(saved) = records.get(*node) else {
-                continue;
-            };
-            put_line(change, node, line, &saved.before, emptied.contains(node))?;
-        }
-        Ok(())
-    })
-}
-
-fn put_line(
-    change: &Transaction,
-    node: &str,
-    line: &str,
-    before: &Before,
-    emptied: bool,
-) -> Result<(), xcat_tables::Error> {
-    let rest = without_words(line);
-    // Our words stand behind what applied to the node. If that is still there, nobody has touched the
-    // value, and it goes back to the node's own, which may be none where a group's applied.
-    let untouched = rest == before.applied.as_deref().unwrap_or_default();
-    let value = match untouched {
-        true => before.addkcmdline.as_deref(),
-        false => Some(rest.as_str()),
-    };
-    if value.is_none() && emptied && !before.has_bootparams {
-        change.delete("bootparams", &[("node", node)])?;
-        return Ok(());
-    }
-    change.put("bootparams", &[("node", node)], &[("addkcmdline", value)])
-}
-
-/// The nodes whose row holds nothing but its key and the line.
-fn empty_but_for_line(rows: &[xcat_tables::Row]) -> BTreeSet<&str> {
-    const OTHERS: [&str; 7] = [
-        "kernel",
-        "initrd",
-        "kcmdline",
-        "dhcpstatements",
-        "adddhcpstatements",
-        "comments",
-        "disable",
-    ];
-    rows.iter()
-        .filter(|row| OTHERS.iter().all(|column| row.get(column).is_none()))
-        .filter_map(|row| row.get("node"))
-        .collect()
-}
-
-/// The rows exactly as they were, as far as nodeset could not know: state and chain, and the image
-/// that `boot` blanks.
+/// The rows exactly as they were, as far as nodeset could not know: state and chain (unless another
+/// state had to do), and the image that `boot` blanks.
 fn put_rows(tables: &Tables, put: &BTreeMap<&String, &Saved>) -> Result<(), Error> {
+    let names: Vec<String> = put.keys().map(|node| (*node).clone()).collect();
+    let now = present::read(tables, &names)?;
     let rows: BTreeMap<&String, (String, String)> = put
         .iter()
+        .filter(|(_, saved)| back::order(saved).short_of.is_none())
         .map(|(node, saved)| (*node, back::row(saved)))
         .collect();
-    let names: Vec<String> = rows.keys().map(|node| (*node).clone()).collect();
-    let now = present::read(tables, &names)?;
     let rows = rows
         .iter()
         .map(|(node, (state, chain))| (*node, (state.as_str(), chain.as_str())))

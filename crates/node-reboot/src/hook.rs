@@ -7,6 +7,7 @@
 //! `NODETOOLS_NONCE` are in its environment, for kernel lines that the site writes itself.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,8 +35,8 @@ impl Hook {
     /// sees it.
     ///
     /// # Errors
-    /// [`Error::Hook`] if the value cannot be read so, or its program is not the absolute path of a
-    /// file.
+    /// [`Error::Hook`] if the value cannot be read so, or its program is not the absolute path of an
+    /// executable file.
     pub fn parse(value: &str) -> Result<Hook, Error> {
         let words = words::split(value).map_err(|why| Error::Hook(why.to_string()))?;
         let mut words = words.into_iter();
@@ -47,8 +48,13 @@ impl Hook {
             return Err(wrong("is not an absolute path"));
         }
         let path = PathBuf::from(&program);
-        if !path.is_file() {
-            return Err(wrong("no such file"));
+        // Said now, not when the nodes are off already.
+        match path.metadata() {
+            Err(error) => return Err(wrong(&error.to_string())),
+            Ok(data) if !data.is_file() || data.permissions().mode() & 0o111 == 0 => {
+                return Err(wrong("is no executable file"));
+            }
+            Ok(_) => {}
         }
         Ok(Hook {
             program: path,

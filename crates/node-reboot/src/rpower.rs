@@ -143,10 +143,16 @@ impl Rpower {
             }
             let asked: Vec<String> = waiting.iter().cloned().collect();
             for (node, state) in self.states(&asked, left.min(CALL)) {
-                let is_off = state
-                    .as_ref()
-                    .is_ok_and(|state| OFF.contains(&state.as_str()));
-                last.insert(node.clone(), state.unwrap_or_else(|why| why));
+                let is_off = matches!(&state, Ok(state) if OFF.contains(&state.as_str()));
+                match state {
+                    Ok(state) => {
+                        last.insert(node.clone(), state);
+                    }
+                    // The last call may only have been cut short: what was known says more.
+                    Err(why) => {
+                        last.entry(node.clone()).or_insert(why);
+                    }
+                }
                 if !is_off {
                     off_once.remove(&node);
                 } else if !off_once.insert(node.clone()) {
