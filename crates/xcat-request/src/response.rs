@@ -73,7 +73,10 @@ pub fn discover() -> String {
 
 /// The whole answer to a user's command: one `<data>` element per line of text, then [`done`].
 pub fn data(lines: &[String]) -> String {
-    let leaves = lines.iter().map(|line| Element::leaf("data", line.as_str())).collect();
+    let leaves = lines
+        .iter()
+        .map(|line| Element::leaf("data", line.as_str()))
+        .collect();
     response(leaves) + &done()
 }
 
