@@ -85,7 +85,7 @@ impl<'a> Speaker<'a> {
             complain(
                 NAME,
                 &format!(
-                    "{} nodes to boot in {sets} sets; at most {} s",
+                    "nodes to boot: {}, in sets: {sets}; at most {} s",
                     plan.boot.len(),
                     self.args.timeout
                 ),
