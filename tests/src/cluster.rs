@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::process::{Finished, Running, bare, program};
 
@@ -123,6 +124,20 @@ impl Cluster {
             .collect();
         names.sort();
         names
+    }
+
+    /// Waits until nothing is left in the spool: whoever runs applies it.
+    #[track_caller]
+    pub fn settle(&self) {
+        let started = Instant::now();
+        while !self.waiting().is_empty() {
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "the spool is not emptied: {:?}",
+                self.waiting()
+            );
+            std::thread::yield_now();
+        }
     }
 
     /// A command of ours in this cluster.

@@ -7,19 +7,19 @@ use clap::Parser;
 /// Takes nodes' reports off the wire, makes them safe, and wakes the command that waits for them.
 #[derive(Debug, Parser)]
 #[command(name = "callbackd", version = program::VERSION, disable_version_flag = true, disable_help_flag = true)]
-pub struct Args {
+pub(crate) struct Args {
     /// Serve one conversation on standard input and output
     #[arg(long)]
-    pub stdin: bool,
+    pub(crate) stdin: bool,
     /// The node's address, with --stdin; else the socket's, REMOTE_HOST or SOCAT_PEERADDR
     #[arg(long, value_name = "ADDRESS", requires = "stdin")]
-    pub peer: Option<IpAddr>,
+    pub(crate) peer: Option<IpAddr>,
     /// Listen there; default: every address, port of site key nodetoolsport, else 3001
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "stdin")]
-    pub listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
     /// End when nobody on this host waits for a node any more
     #[arg(long, conflicts_with = "stdin")]
-    pub while_waited: bool,
+    pub(crate) while_waited: bool,
     /// Run connections' children as this user
     #[arg(
         long,
@@ -27,14 +27,14 @@ pub struct Args {
         default_value = "nobody",
         conflicts_with = "stdin"
     )]
-    pub user: String,
+    pub(crate) user: String,
     /// Say each stored report and each refused peer on standard error
     #[arg(short = 'V', long)]
-    pub verbose: bool,
+    pub(crate) verbose: bool,
     /// Show this text
     #[arg(short = 'h', long, action = clap::ArgAction::Help)]
-    pub help: Option<bool>,
+    pub(crate) help: Option<bool>,
     /// Show the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
-    pub version: Option<bool>,
+    pub(crate) version: Option<bool>,
 }

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use fork_worker::confine::Confinement;
 use node_report::{Remark, Service};
 use program::syslog::{Level, log};
 use program::{Interrupt, complain, escape, exit};
@@ -27,6 +26,8 @@ fn main() -> ExitCode {
 }
 
 fn callbackd(args: Args) -> anyhow::Result<u8> {
+    // Before anything of ours is opened and could get that number.
+    let passed = fork_worker::inherited::adopt_listener().context("LISTEN_FDS")?;
     let location = Location::find()?;
     if args.stdin {
         return standard_input::serve(&args, Tables::open(&location)?);
@@ -34,11 +35,10 @@ fn callbackd(args: Args) -> anyhow::Result<u8> {
     let interrupt = Interrupt::new().context("signals")?;
     let service = Service {
         location,
-        confinement: Confinement::user(&args.user)
-            .with_context(|| format!("--user: {}", args.user))?,
+        confinement: node_report::confinement(&args.user).context("--user")?,
         linger: args.while_waited.then_some(LINGER),
     };
-    let Some(mut running) = node_report::open_service(service, args.listen)? else {
+    let Some(mut running) = node_report::open_service(service, passed, args.listen)? else {
         // Started for a waiter, one is enough, whoever started it.
         if args.while_waited {
             return Ok(exit::DONE);

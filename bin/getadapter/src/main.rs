@@ -21,7 +21,9 @@ fn main() -> ExitCode {
 }
 
 fn getadapter(args: Args) -> anyhow::Result<u8> {
-    // First of all: from here on a signal ends the run in the orderly way.
+    // Before anything of ours is opened and could get the number of --status-fd.
+    let mut speaker = Speaker::new(&args)?;
+    // From here on a signal ends the run in the orderly way.
     let interrupt = Interrupt::new().context("signals")?;
     let location = Location::find()?;
     let tables = Tables::open(&location)?;
@@ -36,7 +38,6 @@ fn getadapter(args: Args) -> anyhow::Result<u8> {
         callbackd: sibling("callbackd")?,
     };
     let plan = adapter_scan::plan(&tables, &nodes, &options)?;
-    let mut speaker = Speaker::new(&args)?;
     if args.dry_run {
         return Ok(speaker.dry_run(&plan));
     }

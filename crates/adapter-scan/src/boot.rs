@@ -85,7 +85,8 @@ fn boot(
     let power = Power::find(&tables).map_err(|error| error.to_string())?;
     let mut left = nodes.to_vec();
     if let Power::Rpower(rpower) = &power {
-        drop_failed(&mut left, rpower.off_and_wait(&left), report)?;
+        let failed = rpower.off_and_wait(&left);
+        drop_failed(&mut left, failed, report)?;
         left.iter()
             .try_for_each(|node| say(report, &Step::Off(node.clone())))?;
     }

@@ -9,7 +9,7 @@ mod scan;
 mod show;
 
 pub use plan::{Options, Plan, plan};
-pub use scan::{Said, Summary, scan};
+pub use scan::{Progress, Said, Summary, scan};
 pub use show::{diff, json, records};
 
 /// What keeps a scan from starting.

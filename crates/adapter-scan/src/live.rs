@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use boot_target::Ending;
 use fork_worker::Job;
 use fork_worker::command::{self, Spec};
 use xcat_request::{Limits, parse};
 
 /// One node may take this long.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A report's limit.
+const OUTPUT: usize = 1 << 20;
 
 /// How ssh is called: never a question, never a forwarded anything, a key that is known or new (a
 /// changed one is refused).
@@ -37,13 +41,17 @@ fn ask(node: &str) -> Result<String, String> {
     let mut arguments: Vec<String> = OPTIONS.map(String::from).into();
     // After `--` no name can be an option.
     arguments.extend(["--".into(), node.into(), "findadapter-agent --print".into()]);
-    let spec = Spec::new("ssh")
-        .args(arguments)
-        .deadline(DEADLINE)
-        .output_limit(1 << 20);
+    let mut spec = Spec::new("ssh").args(arguments).deadline(DEADLINE);
+    spec.output_limit = OUTPUT;
     let finished = command::run(&spec).map_err(|error| format!("ssh: {error}"))?;
-    if !finished.success() {
-        return Err(format!("ssh: {}", finished.describe()));
+    match Ending::of(&finished, DEADLINE) {
+        Ending::Good => {}
+        Ending::Broken(why) => return Err(format!("ssh: {why}")),
+        Ending::Status(status) => {
+            let said = String::from_utf8_lossy(&finished.stderr);
+            let last = said.trim().lines().last().unwrap_or("said nothing");
+            return Err(format!("ssh: ended with {status}: {last}"));
+        }
     }
     serde_json::to_string(&String::from_utf8_lossy(&finished.stdout))
         .map_err(|error| error.to_string())

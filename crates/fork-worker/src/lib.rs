@@ -19,13 +19,16 @@
 mod child;
 mod clock;
 pub mod command;
+pub mod confine;
 mod crew;
 mod descriptors;
+pub mod inherited;
 mod job;
 mod launch;
 mod outcome;
 mod report;
 mod running;
+pub mod veto;
 mod wire;
 
 pub use crew::{Crew, Ready};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fork_worker::Report;
-use fork_worker::confine::{self, Confinement};
+use fork_worker::confine::Confinement;
 use tls::ServerContext;
 
 use crate::conversation::{Ended, hold};
@@ -33,7 +33,9 @@ pub(crate) fn serve(
         stream.set_nodelay(true)
     };
     prepare().map_err(|error| error.to_string())?;
-    confine::confine(confinement).map_err(|error| format!("cannot give up privileges: {error}"))?;
+    confinement
+        .enter()
+        .map_err(|error| format!("cannot give up privileges: {error}"))?;
     let mut stream = context.accept(stream).map_err(|error| error.to_string())?;
     let ended = hold(&mut stream, &mut |message| ask(report, message));
     stream.finish();

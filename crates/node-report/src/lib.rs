@@ -35,7 +35,7 @@ pub use listener::{Listener, Remark, Service};
 pub use once::{NewRequest, Speaker, once};
 pub use private_dir::{DirError, PrivateDir};
 pub use record::{FORMAT, FileName, Report};
-pub use service::{Running, open as open_service};
+pub use service::{Running, confinement, open as open_service};
 pub use spool::{Spool, StoreError};
 pub use summon::{identity, kind, listener, pin, port, reachable};
 pub use waiter::{Answer, How, News, Waiter};
@@ -52,6 +52,9 @@ pub enum Error {
     /// This host does not say who it is.
     #[error("this host: {0}")]
     Host(String),
+    /// Which callbackd is the one.
+    #[error(transparent)]
+    Server(#[from] single_server::Error),
     /// callbackd's key.
     #[error(transparent)]
     Tls(#[from] tls::Error),

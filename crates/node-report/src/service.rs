@@ -1,11 +1,14 @@
 //! callbackd as a service: exactly one on a host, its socket, its published address.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
+use fork_worker::confine::Confinement;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
     sockopt,
 };
+use nix::unistd::User;
 use single_server::Held;
 use tls::ServerContext;
 use xcat_tables::Tables;
@@ -28,27 +31,44 @@ pub struct Running {
 }
 
 /// Becomes the one callbackd of this host and publishes its address. `None`: another one runs.
-/// `listen` is where; default: every address, the port of [`summon::port`].
-pub fn open(service: Service, listen_at: Option<SocketAddr>) -> Result<Option<Running>, Error> {
-    let failed = |error: single_server::Error| Error::Host(error.to_string());
-    let Some(mut held) = summon::kind().try_hold().map_err(failed)? else {
+/// A socket that a service manager `passed` is taken as it is; else `listen_at` says where; else every
+/// address, the port of [`summon::port`].
+pub fn open(
+    service: Service,
+    passed: Option<TcpListener>,
+    listen_at: Option<SocketAddr>,
+) -> Result<Option<Running>, Error> {
+    let Some(held) = summon::kind()?.try_hold()? else {
         return Ok(None);
     };
-    let socket = match listen_at {
-        Some(address) => listening(address)?,
-        None => everywhere(summon::port(&Tables::open(&service.location)?)?)?,
+    let socket = match (passed, listen_at) {
+        (Some(socket), _) => socket,
+        (None, Some(address)) => listening(address)?,
+        (None, None) => everywhere(summon::port(&Tables::open(&service.location)?)?)?,
     };
     let address = socket
         .local_addr()
         .map_err(|error| Error::Host(error.to_string()))?;
     let context = ServerContext::new(&summon::identity()?, None)?;
     let listener = Listener::new(service, socket, context)?;
-    held.publish(&address.to_string()).map_err(failed)?;
+    held.publish(&address.to_string())?;
     Ok(Some(Running {
         listener,
         address,
         _held: held,
     }))
+}
+
+/// Whom connections' children become: the user, with room for one TLS conversation.
+pub fn confinement(user: &str) -> Result<Confinement, Error> {
+    let found = User::from_name(user).map_err(|why| Error::Host(format!("user {user}: {why}")))?;
+    let user = found.ok_or_else(|| Error::Host(format!("user {user}: does not exist")))?;
+    Ok(Confinement {
+        user: user.uid.as_raw(),
+        group: user.gid.as_raw(),
+        cpu: Duration::from_secs(10),
+        memory: 64 << 20,
+    })
 }
 
 /// IPv6 with IPv4 in it, or IPv4 alone where the kernel has no other.

@@ -30,9 +30,18 @@ fn reports() {
         floor.push(one_commit_each());
     }
     let (whole, floor, cpu) = (median(&mut whole), median(&mut floor), median(&mut cpu));
-    println!("reports: {REPORTS} of 6 KB through TLS, spool and table: {:.0} per second", REPORTS as f64 / whole);
-    println!("reports: one commit of two table files per report, nothing else: {:.0} per second", REPORTS as f64 / floor);
-    println!("reports: ratio {:.2} (above 1: quicker than a commit per report)", floor / whole);
+    println!(
+        "reports: {REPORTS} of 6 KB through TLS, spool and table: {:.0} per second",
+        REPORTS as f64 / whole
+    );
+    println!(
+        "reports: one commit of two table files per report, nothing else: {:.0} per second",
+        REPORTS as f64 / floor
+    );
+    println!(
+        "reports: ratio {:.2} (above 1: quicker than a commit per report)",
+        floor / whole
+    );
     println!("reports: CPU of callbackd and getadapter per 1,000 reports: {cpu:.2} s");
 }
 
@@ -42,9 +51,12 @@ fn storm() -> (f64, f64) {
     let before = children_cpu();
     let mut callbackd = cluster.start("callbackd", &[]);
     callbackd.stdout_line("ready");
-    let scan = cluster.start("getadapter", &["all", "--timeout", "300", "--fanout", "1000"]);
+    let scan = cluster.start(
+        "getadapter",
+        &["all", "--timeout", "300", "--fanout", "1000"],
+    );
     cluster.booted();
-    let names: Vec<String> = (0..26).map(|i| format!("eth{i}")).collect();
+    let names: Vec<String> = (0..28).map(|i| format!("eth{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let report = Arc::new(report_xml("", &names));
     let next = Arc::new(AtomicUsize::new(1));
@@ -58,13 +70,19 @@ fn storm() -> (f64, f64) {
                     if i > REPORTS {
                         return;
                     }
-                    let answer = Node { address: Cluster::address(i), port }.say(report.as_bytes());
+                    let answer = Node {
+                        address: Cluster::address(i),
+                        port,
+                    }
+                    .say(report.as_bytes());
                     assert!(answer.is_ok_and(|answer| answer.contains("serverdone")));
                 }
             })
         })
         .collect();
-    players.into_iter().for_each(|player| player.join().expect("player"));
+    players
+        .into_iter()
+        .for_each(|player| player.join().expect("player"));
     scan.finish().code(0);
     let seconds = started.elapsed().as_secs_f64();
     callbackd.signal(nix::sys::signal::Signal::SIGTERM);
@@ -78,15 +96,27 @@ fn one_commit_each() -> f64 {
     cluster.restore("taskstate", "#node,command", []);
     let location = Location::sqlite(cluster.path("tables"));
     let tables = Tables::open(&location).expect("tables");
-    let text: String = (0..26).map(|i| format!("eth{i}!mac=52:54:00:00:00:{i:02x} linkstate=UP pci=/pci0000:00/0000:00:{i:02x}.0")).collect::<Vec<_>>().join(",");
+    let text: String = (0..28)
+        .map(|i| {
+            format!(
+                "eth{i}!mac=52:54:00:00:00:{i:02x} linkstate=UP pci=/pci0000:00/0000:00:{i:02x}.0"
+            )
+        })
+        .collect::<Vec<_>>()
+        .join(",");
     let started = Instant::now();
     for i in 1..=REPORTS {
         let node = format!("n{i}");
-        let result: Result<(), xcat_tables::Error> = tables.transaction(&["nics", "taskstate"], |change| {
-            change.put("nics", &[("node", node.as_str())], &[("nicsadapter", Some(text.as_str()))])?;
-            change.delete("taskstate", &[("node", node.as_str())])?;
-            Ok(())
-        });
+        let result: Result<(), xcat_tables::Error> =
+            tables.transaction(&["nics", "taskstate"], |change| {
+                change.put(
+                    "nics",
+                    &[("node", node.as_str())],
+                    &[("nicsadapter", Some(text.as_str()))],
+                )?;
+                change.delete("taskstate", &[("node", node.as_str())])?;
+                Ok(())
+            });
         result.expect("commit");
     }
     started.elapsed().as_secs_f64()
@@ -111,7 +141,12 @@ fn agent() {
             }));
         }
         let (ours, shell) = (median(&mut ours), median(&mut shell));
-        println!("agent: {adapters} adapters: {:.2} ms CPU, a shell loop with udevadm and ip {:.0} ms: ratio 1:{:.0}", ours * 1e3, shell * 1e3, shell / ours);
+        println!(
+            "agent: {adapters} adapters: {:.2} ms CPU, a shell loop with udevadm and ip {:.0} ms: ratio 1:{:.0}",
+            ours * 1e3,
+            shell * 1e3,
+            shell / ours
+        );
         println!("agent: {adapters} adapters: {} forks", forks(root.path()));
     }
 }
@@ -120,32 +155,71 @@ fn make_adapters(root: &Path, count: usize) {
     let class = root.join("sys/class/net");
     fs::create_dir_all(&class).expect("class");
     for i in 0..count {
-        let device = root.join(format!("sys/devices/pci0000:00/0000:00:{:02x}.{}", i / 8, i % 8));
+        let device = root.join(format!(
+            "sys/devices/pci0000:00/0000:00:{:02x}.{}",
+            i / 8,
+            i % 8
+        ));
         let net = device.join(format!("net/eth{i}"));
         fs::create_dir_all(&net).expect("net");
-        for (name, text) in [("address", format!("52:54:00:00:00:{i:02x}\n")), ("operstate", "up\n".into()), ("ifindex", format!("{}\n", i + 2)), ("type", "1\n".into()), ("dev_id", "0x0\n".into()), ("dev_port", "0\n".into())] {
+        for (name, text) in [
+            ("address", format!("52:54:00:00:00:{i:02x}\n")),
+            ("operstate", "up\n".into()),
+            ("ifindex", format!("{}\n", i + 2)),
+            ("type", "1\n".into()),
+            ("dev_id", "0x0\n".into()),
+            ("dev_port", "0\n".into()),
+        ] {
             fs::write(net.join(name), text).expect(name);
         }
-        for (name, text) in [("vendor", "0x8086\n"), ("device", "0x100e\n"), ("class", "0x020000\n")] {
+        for (name, text) in [
+            ("vendor", "0x8086\n"),
+            ("device", "0x100e\n"),
+            ("class", "0x020000\n"),
+        ] {
             fs::write(device.join(name), text).expect(name);
         }
         std::os::unix::fs::symlink("../..", net.join("device")).expect("device");
-        std::os::unix::fs::symlink(format!("../../devices/pci0000:00/0000:00:{:02x}.{}/net/eth{i}", i / 8, i % 8), class.join(format!("eth{i}"))).expect("link");
+        std::os::unix::fs::symlink(
+            format!(
+                "../../devices/pci0000:00/0000:00:{:02x}.{}/net/eth{i}",
+                i / 8,
+                i % 8
+            ),
+            class.join(format!("eth{i}")),
+        )
+        .expect("link");
     }
 }
 
 fn forks(root: &Path) -> usize {
     let log = root.join("forks");
-    let status = Command::new("strace").args(["-f", "-qq", "-e", "trace=clone,clone3,fork,vfork", "-o"]).arg(&log).arg(program("findadapter-agent")).args(["--print", "--sysroot"]).arg(root).stdout(Stdio::null()).status();
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=clone,clone3,fork,vfork", "-o"])
+        .arg(&log)
+        .arg(program("findadapter-agent"))
+        .args(["--print", "--sysroot"])
+        .arg(root)
+        .stdout(Stdio::null())
+        .status();
     assert!(status.expect("strace").success());
-    fs::read_to_string(log).expect("log").lines().filter(|line| line.contains("clone") || line.contains("fork")).count()
+    fs::read_to_string(log)
+        .expect("log")
+        .lines()
+        .filter(|line| line.contains("clone") || line.contains("fork"))
+        .count()
 }
 
 /// CPU seconds of one run, over so many.
 fn cpu_of(runs: u32, command: impl Fn() -> Command) -> f64 {
     let before = children_cpu();
     for _ in 0..runs {
-        let status = command().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().expect("start");
+        let status = command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("start");
         assert!(status.success());
     }
     (children_cpu() - before) / f64::from(runs)
@@ -153,7 +227,9 @@ fn cpu_of(runs: u32, command: impl Fn() -> Command) -> f64 {
 
 fn children_cpu() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("getrusage");
-    let seconds = |time: nix::sys::time::TimeVal| Duration::new(time.tv_sec() as u64, 0).as_secs_f64() + time.tv_usec() as f64 / 1e6;
+    let seconds = |time: nix::sys::time::TimeVal| {
+        Duration::new(time.tv_sec() as u64, 0).as_secs_f64() + time.tv_usec() as f64 / 1e6
+    };
     seconds(usage.user_time()) + seconds(usage.system_time())
 }
 

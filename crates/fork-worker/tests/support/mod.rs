@@ -21,6 +21,8 @@ pub(crate) fn run(cases: &[Case]) {
         Some(flag) if flag == "--case" => {
             let name = args.next().expect("a case's name");
             let (_, case) = cases.iter().find(|(other, _)| *other == name).unwrap();
+            // A case that hangs is a failure, not a test run without end.
+            nix::unistd::alarm::set(150);
             case();
             std::process::exit(0);
         }

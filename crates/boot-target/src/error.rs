@@ -1,0 +1,36 @@
+//! What stops a whole call; what concerns one node is that node's text instead.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Nothing was done, or it is not known for which nodes it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field of the target that does not fit on a kernel line.
+    #[error("boot target: {field}: {why}")]
+    Target {
+        /// The field's name.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The tables could not be read or changed.
+    #[error(transparent)]
+    Tables(#[from] xcat_tables::Error),
+    /// A directory of ours, or an xCAT command, could not be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// For `map_err`: names the path.
+    pub(crate) fn at(path: &std::path::Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_path_buf();
+        move |source| Error::File { path, source }
+    }
+}
