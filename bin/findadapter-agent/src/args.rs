@@ -10,34 +10,34 @@ use xcat_request::{Target, master};
 /// Reads this node's network adapters from the kernel and reports them to its master.
 #[derive(Debug, Parser)]
 #[command(name = "findadapter-agent", version = program::VERSION, disable_version_flag = true, disable_help_flag = true)]
-pub struct Args {
+pub(crate) struct Args {
     /// Print the report on standard output and send nothing
     #[arg(long, conflicts_with_all = ["master", "pin", "ca"])]
-    pub print: bool,
+    pub(crate) print: bool,
     /// Read the files of this tree instead of this machine's
     #[arg(long, value_name = "DIR", default_value = "/")]
-    pub sysroot: PathBuf,
+    pub(crate) sysroot: PathBuf,
     /// Report there
     #[arg(long, value_name = "HOST[:PORT]")]
-    pub master: Option<Target>,
+    pub(crate) master: Option<Target>,
     /// Give up after so many seconds, with all attempts
     #[arg(long, value_name = "S", default_value = "240", value_parser = seconds)]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Believe only a server whose key has this SHA-256 digest
     #[arg(long, value_name = "HEX", conflicts_with = "ca")]
-    pub pin: Option<Pin>,
+    pub(crate) pin: Option<Pin>,
     /// Believe only a server with a certificate of an authority in this file
     #[arg(long, value_name = "FILE")]
-    pub ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
     /// The number that the boot target handed over
     #[arg(long, value_name = "HEX", value_parser = nonce)]
-    pub nonce: Option<String>,
+    pub(crate) nonce: Option<String>,
     /// Show this text
     #[arg(short = 'h', long, action = clap::ArgAction::Help)]
-    pub help: Option<bool>,
+    pub(crate) help: Option<bool>,
     /// Show the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
-    pub version: Option<bool>,
+    pub(crate) version: Option<bool>,
 }
 
 /// Less than the 300 s after which the newer genesis ends an action.
