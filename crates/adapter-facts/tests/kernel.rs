@@ -37,7 +37,7 @@ fn a_card_in_full() {
         record("n1", 0, &adapter),
         "n1:[0]->eth0!mac=34:40:b5:be:6a:80|pci=/pci0000:00/0000:00:01.0/0000:0c:00.0|candidatename=enp12s0/enx3440b5be6a80|vendor=Emulex Corporation|model=OneConnect 10Gb NIC (be3)|linkstate=UP|driver=be2net|speed=10000|mtu=1500|numanode=1|pciid=10df:0710"
     );
-    let request = to_request(&[adapter.clone()], &[]);
+    let request = to_request(std::slice::from_ref(&adapter), &[]);
     let root = xcat_request::parse(request.as_bytes(), &xcat_request::Limits::default()).unwrap();
     assert_eq!(from_request(&root).adapters, [adapter]);
 }
