@@ -7,6 +7,7 @@ use std::path::Path;
 pub fn make_adapters(root: &Path, count: usize) {
     let class = root.join("sys/class/net");
     fs::create_dir_all(&class).expect("class");
+    fs::create_dir_all(root.join("sys/bus/pci")).expect("bus");
     for i in 0..count {
         let device = root.join(format!(
             "sys/devices/pci0000:00/0000:00:{:02x}.{}",
@@ -19,7 +20,9 @@ pub fn make_adapters(root: &Path, count: usize) {
             ("address", format!("52:54:00:00:00:{i:02x}\n")),
             ("operstate", "up\n".into()),
             ("ifindex", format!("{}\n", i + 2)),
+            ("iflink", format!("{}\n", i + 2)),
             ("type", "1\n".into()),
+            ("addr_assign_type", "0\n".into()),
             ("dev_id", "0x0\n".into()),
             ("dev_port", "0\n".into()),
         ] {
@@ -33,6 +36,15 @@ pub fn make_adapters(root: &Path, count: usize) {
             fs::write(device.join(name), text).expect(name);
         }
         std::os::unix::fs::symlink("../..", net.join("device")).expect("device");
+        std::os::unix::fs::symlink("../../../bus/pci", device.join("subsystem"))
+            .or_else(|error| {
+                if device.join("subsystem").is_symlink() {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            })
+            .expect("subsystem");
         std::os::unix::fs::symlink(
             format!(
                 "../../devices/pci0000:00/0000:00:{:02x}.{}/net/eth{i}",
