@@ -1,5 +1,7 @@
 //! callbackd's own face: usage, refusals, exit codes. What it does with reports is in tests/.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::process::{Command, Output, Stdio};
 
 fn callbackd(dir: &std::path::Path, args: &[&str]) -> Output {
