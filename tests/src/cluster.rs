@@ -59,6 +59,7 @@ impl Cluster {
         );
         fs::write(&hook, script).expect("hook");
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("mode");
+        cluster.run("xtab", &["init"]).code(0);
         cluster.restore(
             "site",
             "#key,value,comments,disable",
