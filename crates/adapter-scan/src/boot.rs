@@ -12,8 +12,8 @@ use xcat_tables::{Location, Tables};
 /// A set of nodes may take this long to go off, be armed and go on.
 const DEADLINE: Duration = Duration::from_secs(900);
 
-/// Putting boot targets back touches no node.
-const RELEASE: Duration = Duration::from_secs(120);
+/// Putting boot targets back touches no node; one call of nodeset may take 300 s.
+const RELEASE: Duration = Duration::from_secs(400);
 
 /// What a line of the child says of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
