@@ -7,6 +7,7 @@ mod node;
 pub mod parts;
 mod process;
 pub mod strace;
+pub mod sysfs;
 
 pub use cluster::{Boot, Cluster};
 pub use node::{Node, adapters_xml, report_xml};

@@ -201,3 +201,93 @@ fn frames_of_a_perl_poster_are_taken_for_claimed_nodes() {
     );
     assert_eq!(cluster.stored("n2"), cluster.stored("n1"));
 }
+
+/// A row that a waiter on another host wrote.
+fn of_another_host(cluster: &Cluster, deadline: u64) {
+    cluster.restore(
+        "taskstate",
+        "#node,command,state,pid,reserve",
+        [vec![
+            "n1".into(),
+            "getadapter".into(),
+            "waiting".into(),
+            "4711".into(),
+            format!(
+                "elsewhere 0f0f0f0f-0000-0000-0000-000000000000 {deadline} {}",
+                "a".repeat(32)
+            ),
+        ]],
+    );
+}
+
+fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_secs()
+}
+
+#[test]
+fn a_claim_of_another_host_counts_until_its_deadline() {
+    let cluster = Cluster::new(1);
+    of_another_host(&cluster, now() + 600);
+    let refused = cluster.run("getadapter", &["n1", "--timeout", "5"]);
+    refused.code(1);
+    assert!(
+        refused
+            .stderr
+            .contains("n1: is waited for by getadapter (process 4711 on elsewhere)"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(cluster.claims().len(), 1, "it stays the other's");
+    of_another_host(&cluster, now() - 1);
+    let scan = cluster.start("getadapter", &["n1", "--timeout", "60"]);
+    cluster.booted();
+    Node::of(&cluster, 1)
+        .say(report_xml("", &["eno1"]).as_bytes())
+        .unwrap();
+    scan.finish().code(0);
+    assert!(cluster.claims().is_empty());
+}
+
+#[test]
+fn a_report_for_a_waiter_on_another_host_is_stored_and_marked_done() {
+    let cluster = Cluster::new(1);
+    of_another_host(&cluster, now() + 600);
+    let mut callbackd = cluster.start("callbackd", &[]);
+    callbackd.stdout_line("ready");
+    Node::of(&cluster, 1)
+        .say(report_xml("", &["eno1"]).as_bytes())
+        .unwrap();
+    cluster.settle();
+    assert!(cluster.stored("n1").is_some());
+    let claims = cluster.claims();
+    assert!(
+        claims.len() == 1 && claims[0].contains("done"),
+        "its waiter learns it from the row: {claims:?}"
+    );
+}
+
+#[test]
+fn a_waiter_takes_a_row_that_somebody_else_wrote_for_an_answer() {
+    // An unmodified xcatd stores the report itself and rings nobody.
+    let cluster = Cluster::new(1);
+    let scan = cluster.start("getadapter", &["n1", "--timeout", "60"]);
+    cluster.booted();
+    cluster
+        .run(
+            "xtab",
+            &[
+                "set",
+                "n1",
+                "nics.nicsadapter=eno7!mac=52:54:00:00:00:07 linkstate=UP",
+            ],
+        )
+        .code(0);
+    let finished = scan.finish();
+    finished.code(0);
+    assert_eq!(
+        finished.stdout,
+        "n1:[0]->eno7!mac=52:54:00:00:00:07|linkstate=UP\n"
+    );
+    assert!(cluster.claims().is_empty());
+}

@@ -111,7 +111,8 @@ fn a_request_without_an_end_is_cut_off() {
     let sent = (0..32_768)
         .take_while(|_| stream.write_all(&piece).is_ok())
         .count();
-    assert!(sent < 64, "{sent} pieces were taken");
+    // What the kernel buffers on both sides comes on top.
+    assert!(sent < 512, "{sent} pieces were taken");
     assert!(
         callbackd.stderr_line("127.1.0.1").contains("1048576"),
         "the limit is named"

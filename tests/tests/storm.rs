@@ -15,7 +15,7 @@ fn a_thousand_reports_in_a_second_are_all_stored_and_none_torn() {
     let cluster = Cluster::new(NODES);
     let scan = cluster.start(
         "getadapter",
-        &["all", "--timeout", "300", "--fanout", "1000"],
+        &["all", "--timeout", "300", "--fanout", "1000", "-V"],
     );
     let boot = cluster.booted();
     assert_eq!(boot.nodes.len(), NODES);
@@ -56,6 +56,16 @@ fn a_thousand_reports_in_a_second_are_all_stored_and_none_torn() {
     );
     let finished = scan.finish();
     finished.code(0);
+    let counted = finished.stderr.lines().find_map(|line| {
+        let text = line.split("reports were stored in ").nth(1)?;
+        text.split(' ').next()?.parse::<usize>().ok()
+    });
+    let transactions = counted.expect("how many transactions");
+    println!("{NODES} reports in {transactions} transactions");
+    assert!(
+        transactions <= NODES / 4,
+        "{transactions} transactions: one for every few reports"
+    );
     let answered: BTreeSet<&str> = finished
         .stdout
         .lines()

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
 }
 
 fn callbackd(args: Args) -> anyhow::Result<u8> {
+    // Before anything of ours is opened and could get that number.
+    let passed = fork_worker::inherited::adopt_listener().context("LISTEN_FDS")?;
     let location = Location::find()?;
     if args.stdin {
         return standard_input::serve(&args, Tables::open(&location)?);
@@ -36,7 +38,7 @@ fn callbackd(args: Args) -> anyhow::Result<u8> {
         confinement: node_report::confinement(&args.user).context("--user")?,
         linger: args.while_waited.then_some(LINGER),
     };
-    let Some(mut running) = node_report::open_service(service, args.listen)? else {
+    let Some(mut running) = node_report::open_service(service, passed, args.listen)? else {
         // Started for a waiter, one is enough, whoever started it.
         if args.while_waited {
             return Ok(exit::DONE);

@@ -1,5 +1,7 @@
 //! callbackd's own face: usage, refusals, exit codes. What it does with reports is in tests/.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::process::{Command, Output, Stdio};
 
 fn callbackd(dir: &std::path::Path, args: &[&str]) -> Output {
@@ -42,7 +44,11 @@ fn a_user_that_does_not_exist_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let output = callbackd(dir.path(), &["--user", "no-such-user"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("no-such-user"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no-such-user"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

@@ -21,10 +21,10 @@ fn main() -> ExitCode {
 }
 
 fn getadapter(args: Args) -> anyhow::Result<u8> {
-    // First of all: from here on a signal ends the run in the orderly way.
-    let interrupt = Interrupt::new().context("signals")?;
-    // Before anything of ours is opened and could get that number.
+    // Before anything of ours is opened and could get the number of --status-fd.
     let mut speaker = Speaker::new(&args)?;
+    // From here on a signal ends the run in the orderly way.
+    let interrupt = Interrupt::new().context("signals")?;
     let location = Location::find()?;
     let tables = Tables::open(&location)?;
     let nodes = tables.select(&args.noderange, &mut std::io::stdin().lock())?;
@@ -85,7 +85,7 @@ impl<'a> Speaker<'a> {
             complain(
                 NAME,
                 &format!(
-                    "{} nodes to boot in {sets} sets; at most {} s",
+                    "nodes to boot: {}, in sets: {sets}; at most {} s",
                     plan.boot.len(),
                     self.args.timeout
                 ),

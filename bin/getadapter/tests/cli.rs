@@ -1,5 +1,7 @@
 //! getadapter's own face: usage, refusals, exit codes. What it does to nodes is in tests/.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::process::{Command, Output, Stdio};
 
 fn getadapter(tables: Option<&std::path::Path>, args: &[&str]) -> Output {
@@ -63,5 +65,9 @@ fn a_status_descriptor_that_is_not_open_is_named() {
     std::fs::write(dir.path().join("x"), "").unwrap();
     let output = getadapter(Some(dir.path()), &["n1", "--status-fd", "77"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("--status-fd: 77"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("--status-fd: 77"),
+        "{}",
+        stderr(&output)
+    );
 }

@@ -16,11 +16,11 @@ pub const ADAPTERS_LIMIT: usize = 256;
 /// Lines in [`Facts::dropped`] at most, the last of which says that there was more.
 const DROPPED_LIMIT: usize = 64;
 
-/// Characters of one such line at most: a name of ours, a text from outside (escaping makes it
-/// longer), a reason.
-const LINE_LIMIT: usize = 600;
+/// Characters of one such line at most: a subject and a text, which escaping makes longer, and a
+/// reason of ours.
+const LINE_LIMIT: usize = 1000;
 
-/// Characters of an outside text that such a line repeats.
+/// Characters of a subject or text from outside that such a line repeats.
 const SHOWN: usize = 40;
 
 /// What a node said, after the checks.
@@ -74,16 +74,8 @@ impl Intake {
         let line = match self.facts.dropped.len() {
             DROPPED_LIMIT.. => return,
             count if count == DROPPED_LIMIT - 1 => "and more".to_string(),
-            _ if text.is_empty() => format!("{subject}: {why}"),
-            _ => {
-                let more = if text.chars().nth(SHOWN).is_some() {
-                    "..."
-                } else {
-                    ""
-                };
-                let text: String = text.chars().take(SHOWN).collect();
-                format!("{subject}: `{text}{more}`: {why}")
-            }
+            _ if text.is_empty() => format!("{}: {why}", short(subject)),
+            _ => format!("{}: `{}`: {why}", short(subject), short(text)),
         };
         self.facts.dropped.push(program::escape(&line).into_owned());
     }
@@ -123,6 +115,16 @@ impl TryFrom<Raw> for Facts {
         intake.facts.dropped = raw.dropped;
         Ok(intake.facts)
     }
+}
+
+/// The beginning of a text, with a mark if there is more.
+fn short(text: &str) -> String {
+    let more = if text.chars().nth(SHOWN).is_some() {
+        "..."
+    } else {
+        ""
+    };
+    text.chars().take(SHOWN).chain(more.chars()).collect()
 }
 
 #[cfg(test)]
@@ -182,14 +184,12 @@ mod tests {
     #[test]
     fn remarks_are_escaped_and_short() {
         let mut intake = Intake::default();
-        intake.drop(
-            "nic 0: mac",
-            &"\u{1b}".repeat(500),
-            "not a hardware address",
-        );
+        let long = "\u{202e}".repeat(500);
+        intake.drop("nic 0: mac", &long, "not a hardware address");
+        intake.drop(&long, &long, "not a hardware address");
         let facts = intake.finish();
-        assert!(facts.dropped[0].starts_with("nic 0: mac: `\\u{1b}"));
-        assert!(facts.dropped[0].chars().count() <= LINE_LIMIT);
+        assert!(facts.dropped[0].starts_with("nic 0: mac: `\\u{202e}"));
+        assert!(facts.dropped.iter().all(|line| line.len() <= LINE_LIMIT));
         let text = serde_json::to_string(&facts).unwrap();
         assert_eq!(serde_json::from_str::<Facts>(&text).unwrap(), facts);
     }

@@ -212,10 +212,10 @@ impl Location {
 }
 
 fn safe(text: &str) -> bool {
-    matches!(program::escape(text), Cow::Borrowed(_))
-        && !text.contains(['|', '\u{fffd}'])
-        && !text.contains("+=")
-        && !(text.len() > 1 && text.starts_with('/') && text.ends_with('/'))
+    let shown_as_it_is = matches!(program::escape(text), Cow::Borrowed(_));
+    let between_slashes = text.len() > 1 && text.starts_with('/') && text.ends_with('/');
+    let evaluated = between_slashes || text.contains('|') || text.contains("+=");
+    shown_as_it_is && !evaluated && !text.contains('\u{fffd}')
 }
 
 #[cfg(test)]

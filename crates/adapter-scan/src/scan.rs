@@ -221,6 +221,10 @@ impl Run<'_> {
     fn end(mut self, say: &mut dyn FnMut(Said<'_>)) -> Summary {
         let (news, missing) = self.waiter.end();
         self.take_news(news, say);
+        let transactions = self.waiter.transactions();
+        say(Said::Remark(&format!(
+            "reports were stored in {transactions} transactions"
+        )));
         for node in &missing {
             let last = match self.state.get(node) {
                 Some((State::Booting, since)) => {

@@ -6,9 +6,11 @@
 #![allow(unsafe_code)] // Taking a descriptor over by its number is what this module is for.
 
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 
 /// Takes over a descriptor to write to: `--status-fd N` and the like. It is close-on-exec from now
@@ -51,6 +53,31 @@ pub fn adopt_pipe(fd: RawFd, owner: u32) -> io::Result<OwnedFd> {
         return refuse(fd, "belongs to somebody else");
     }
     take(fd, borrowed)
+}
+
+/// Takes over the listening socket that a service manager passes (descriptor 3, `LISTEN_PID` and
+/// `LISTEN_FDS`, as sd_listen_fds(3) has it). `None`: none was passed to this process.
+///
+/// # Errors
+/// `InvalidInput` if more than one descriptor was passed, or what was passed does not listen.
+pub fn adopt_listener() -> io::Result<Option<TcpListener>> {
+    const FIRST: RawFd = 3;
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    if number("LISTEN_PID") != Some(std::process::id()) {
+        return Ok(None);
+    }
+    match number("LISTEN_FDS") {
+        None | Some(0) => return Ok(None),
+        Some(1) => {}
+        Some(_) => return refuse(FIRST, "is not the only one that was passed"),
+    }
+    let (borrowed, stat, _) = look(FIRST)?;
+    let listens = kind(&stat) == SFlag::S_IFSOCK
+        && getsockopt(&borrowed, sockopt::AcceptConn).unwrap_or(false);
+    if !listens {
+        return refuse(FIRST, "is no listening socket");
+    }
+    take(FIRST, borrowed).map(|fd| Some(TcpListener::from(fd)))
 }
 
 /// Opens `/dev/null` on those of 0 to 2 that are closed. Otherwise the next file that is opened

@@ -55,6 +55,8 @@ pub struct Outcome {
     pub applied: Vec<Applied>,
     /// Put aside: file and reason, for one line each in the log.
     pub rejected: Vec<(String, String)>,
+    /// How many transactions that took.
+    pub transactions: usize,
 }
 
 /// The stored adapters of each of `nodes` that has any.
@@ -106,6 +108,7 @@ impl Place {
         let waiting = self.spool.waiting()?;
         for batch in waiting.chunks(BATCH) {
             self.apply_batch(batch, &mut outcome)?;
+            outcome.transactions += 1;
         }
         Ok(outcome)
     }

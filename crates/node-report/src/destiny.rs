@@ -67,14 +67,27 @@ pub(crate) fn answer(
         .collect())
 }
 
-/// The first word of `currchain` becomes the state, the rest stays. An empty chain ends in `boot`:
-/// the node leaves genesis for its own disk or image.
+/// Moves a chain on, as xCAT does: words are parted by `,` or `;`; an empty `currchain` begins anew with
+/// `chain`; the last word stays. Where there is no chain at all, a node that ran a command goes back to
+/// its own disk or image, any other waits.
 fn step(row: Option<&Row>) -> (String, String) {
-    let chain = row.and_then(|row| row.get("currchain")).unwrap_or_default();
-    let (state, rest) = chain.split_once(',').unwrap_or((chain, ""));
-    if state.trim().is_empty() {
-        ("boot".into(), String::new())
+    let value = |column: &str| row.and_then(|row| row.get(column));
+    let chain = value("currchain")
+        .or_else(|| value("chain"))
+        .unwrap_or_default();
+    let mut words = chain
+        .split([',', ';'])
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    let Some(state) = words.next() else {
+        let ran = value("currstate").is_some_and(|state| state.starts_with("runcmd="));
+        return (if ran { "boot" } else { NOTHING }.into(), String::new());
+    };
+    let rest: Vec<&str> = words.collect();
+    let rest = if rest.is_empty() {
+        state.into()
     } else {
-        (state.trim().into(), rest.into())
-    }
+        rest.join(",")
+    };
+    (state.into(), rest)
 }

@@ -52,6 +52,9 @@ pub enum Error {
     /// This host does not say who it is.
     #[error("this host: {0}")]
     Host(String),
+    /// Which callbackd is the one.
+    #[error(transparent)]
+    Server(#[from] single_server::Error),
     /// callbackd's key.
     #[error(transparent)]
     Tls(#[from] tls::Error),

@@ -31,22 +31,27 @@ pub struct Running {
 }
 
 /// Becomes the one callbackd of this host and publishes its address. `None`: another one runs.
-/// `listen` is where; default: every address, the port of [`summon::port`].
-pub fn open(service: Service, listen_at: Option<SocketAddr>) -> Result<Option<Running>, Error> {
-    let failed = |error: single_server::Error| Error::Host(error.to_string());
-    let Some(mut held) = summon::kind().try_hold().map_err(failed)? else {
+/// A socket that a service manager `passed` is taken as it is; else `listen_at` says where; else every
+/// address, the port of [`summon::port`].
+pub fn open(
+    service: Service,
+    passed: Option<TcpListener>,
+    listen_at: Option<SocketAddr>,
+) -> Result<Option<Running>, Error> {
+    let Some(held) = summon::kind()?.try_hold()? else {
         return Ok(None);
     };
-    let socket = match listen_at {
-        Some(address) => listening(address)?,
-        None => everywhere(summon::port(&Tables::open(&service.location)?)?)?,
+    let socket = match (passed, listen_at) {
+        (Some(socket), _) => socket,
+        (None, Some(address)) => listening(address)?,
+        (None, None) => everywhere(summon::port(&Tables::open(&service.location)?)?)?,
     };
     let address = socket
         .local_addr()
         .map_err(|error| Error::Host(error.to_string()))?;
     let context = ServerContext::new(&summon::identity()?, None)?;
     let listener = Listener::new(service, socket, context)?;
-    held.publish(&address.to_string()).map_err(failed)?;
+    held.publish(&address.to_string())?;
     Ok(Some(Running {
         listener,
         address,

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fork_worker::command;
@@ -12,6 +12,7 @@ use tls::{Identity, ServerContext};
 use xcat_tables::Tables;
 
 use crate::Error;
+use crate::private_dir::PrivateDir;
 
 /// xCAT's port, for sites without its daemon.
 const XCATD: u16 = 3001;
@@ -24,17 +25,21 @@ const BESIDE_XCATD: u16 = 3003;
 const START: Duration = Duration::from_secs(20);
 
 /// The one callbackd of this host.
-pub fn kind() -> Kind {
-    Kind::new(&program::paths::state_dir().join("callbackd"), "callbackd")
+pub fn kind() -> Result<Kind, Error> {
+    Ok(Kind::new(&directory()?, "callbackd")?)
+}
+
+/// Where callbackd's lock and key are: a directory of ours alone.
+fn directory() -> Result<PathBuf, Error> {
+    let dir = program::paths::state_dir().join("callbackd");
+    PrivateDir::open(&dir)?;
+    Ok(dir)
 }
 
 /// callbackd's key and certificate; made at the first call, kept for ever.
 pub fn identity() -> Result<Identity, Error> {
     let name = nix::unistd::gethostname().map_err(|why| Error::Host(why.to_string()))?;
-    Ok(tls::identity(
-        &program::paths::state_dir().join("callbackd"),
-        &name.to_string_lossy(),
-    )?)
+    Ok(tls::identity(&directory()?, &name.to_string_lossy())?)
 }
 
 /// What our agents know callbackd by.
@@ -98,7 +103,7 @@ pub fn port(tables: &Tables) -> Result<u16, Error> {
 /// The address on which a callbackd of this host listens, as `ADDRESS:PORT`; starts `callbackd` (its
 /// path) if none does. It ends by itself when nobody waits any more.
 pub fn listener(callbackd: &Path) -> Result<String, Error> {
-    let kind = kind();
+    let kind = kind()?;
     let failed = |why: String| Error::Host(format!("{}: {why}", callbackd.display()));
     if let Some(published) = kind
         .published()

@@ -61,6 +61,7 @@ pub struct Waiter {
     armed: BTreeSet<String>,
     /// Claims that others took, each said once.
     lost: BTreeSet<String>,
+    transactions: usize,
     /// xCAT's daemon may take the reports: then a chain that moved on is an answer.
     watch_chain: bool,
 }
@@ -86,6 +87,7 @@ impl Waiter {
             columns: BTreeMap::new(),
             armed: BTreeSet::new(),
             lost: BTreeSet::new(),
+            transactions: 0,
             watch_chain,
         };
         let mut news = News::default();
@@ -119,6 +121,11 @@ impl Waiter {
         self.columns = apply::columns(&place.tables, &taken.claimed)?;
         self.waiting.extend(taken.claimed.iter().cloned());
         Ok(taken)
+    }
+
+    /// How many transactions storing the answers has taken so far.
+    pub fn transactions(&self) -> usize {
+        self.transactions
     }
 
     /// Nodes that have not answered.
@@ -227,7 +234,10 @@ impl Waiter {
 
     fn look(&mut self, news: &mut News) {
         match self.place.apply() {
-            Ok(outcome) => sort_out(outcome, &mut self.waiting, news),
+            Ok(outcome) => {
+                self.transactions += outcome.transactions;
+                sort_out(outcome, &mut self.waiting, news);
+            }
             Err(error) => news.remarks.push(error.to_string()),
         }
     }

@@ -1,1 +1,32 @@
-//! One lock, one holder, a published address.
+//! Exactly one server of a kind: one lock, one holder, an epoch that only grows, a published address
+//! (design section 10).
+//!
+//! Every candidate contends for one `flock`. The server itself holds it, in a descriptor that it may
+//! hand through fork and exec, so that no death in any order leaves a server without the lock: the
+//! kernel gives it on when the last copy is closed, and not before. There is no lease, no time-out
+//! and no polling.
+//!
+//! Three files in a local directory that the caller names and only trusted users can write:
+//!
+//! | File | What |
+//! |---|---|
+//! | `NAME.lock` | is locked; names its own identity; never removed or replaced |
+//! | `NAME.epoch` | 1024 bytes in two checksummed slots, written in place: works on a full disk, and a torn write loses one slot |
+//! | `NAME.address` | `EPOCH ADDRESS`, replaced by rename |
+//!
+//! Whoever stores state should keep the greatest epoch seen and refuse smaller ones: the lock is
+//! never believed alone.
+
+mod epoch;
+mod error;
+mod held;
+mod kind;
+mod lock;
+mod published;
+mod waiting;
+
+pub use error::Error;
+pub use held::Held;
+pub use kind::Kind;
+pub use published::Published;
+pub use waiting::{Waited, Waiting};

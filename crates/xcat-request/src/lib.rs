@@ -6,6 +6,7 @@
 
 mod boot_words;
 mod element;
+mod error;
 mod framer;
 pub mod leases;
 mod limits;
@@ -18,7 +19,8 @@ pub mod write;
 
 pub use boot_words::{kernel_word, variable};
 pub use element::Element;
+pub use error::Error;
 pub use framer::Framer;
 pub use limits::Limits;
-pub use parse::{Error, parse};
+pub use parse::parse;
 pub use target::{NotATarget, Target, XCATD_PORT};

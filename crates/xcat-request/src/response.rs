@@ -15,9 +15,15 @@
 //!   the answer, a kernel command line or a node name included; the present one only for `<error>`.
 //! - `nextdestiny` without a `<destiny>` prints `error=` and the text of `<error>`, or
 //!   `error=No destiny command received`. The new image takes `error` as a failed action.
-//! - Both are sent by `openssl s_client -quiet`, which does not end at its end of input: it waits
-//!   until the server closes. xcatd closes after 15 s of silence; whoever answers should close at
-//!   once.
+//! - Both, and `getcert`'s `getcredentials`, are sent by `openssl s_client -quiet`, which does not
+//!   end at its end of input: it waits until the server closes. xcatd closes after 15 s of silence;
+//!   whoever answers should close at once. An empty answer is no error to them: `getdestiny` of the
+//!   older kind then prints an empty line, and its caller asks again at once.
+//! - The requests hold `<command>` and `<callback_port>300</callback_port>`, nothing that names the
+//!   node. The later of the older genesis also sends `getdestiny` once at its start only to be
+//!   counted as booted, and drops the answer.
+//! - `runcmd=X`: the first genesis asked `nextdestiny` before it ran X, all later ones after it, so a
+//!   chain that moved on does not prove that X has run.
 //! - A destiny is at most 4,096 bytes, and its first word (up to `=` or a blank) is
 //!   `[a-z][a-z0-9_-]*`, or the new image calls it invalid.
 

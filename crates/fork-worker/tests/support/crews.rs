@@ -5,6 +5,7 @@ use std::os::fd::FromRawFd;
 use std::time::Duration;
 
 use fork_worker::{Crew, Event, Failure, Job, Limits, What};
+use nix::libc;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::{LONG, children, descriptors};

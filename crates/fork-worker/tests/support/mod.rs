@@ -6,6 +6,7 @@
 
 mod crews;
 
+use std::io::{Read, Seek};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) fn run(cases: &[Case]) {
         Some(flag) if flag == "--case" => {
             let name = args.next().expect("a case's name");
             let (_, case) = cases.iter().find(|(other, _)| *other == name).unwrap();
+            // A case that hangs is a failure, not a test run without end.
+            nix::unistd::alarm::set(90);
             case();
             std::process::exit(0);
         }
@@ -38,18 +41,25 @@ fn all(cases: &[Case], wanted: Option<&str>) -> usize {
         if wanted.is_some_and(|part| !name.contains(part)) {
             continue;
         }
-        let output = Command::new(std::env::current_exe().unwrap())
+        // A file and no pipe: children that a broken case leaves behind would keep a pipe open.
+        let mut said = tempfile::tempfile().unwrap();
+        let status = Command::new(std::env::current_exe().unwrap())
             .args(["--case", name])
             .stdin(Stdio::null())
-            .output()
+            .stdout(said.try_clone().unwrap())
+            .stderr(said.try_clone().unwrap())
+            .status()
             .unwrap();
-        if output.status.success() {
+        if status.success() {
             passed += 1;
             println!("test {name} ... ok");
         } else {
             failed += 1;
-            println!("test {name} ... FAILED ({})", output.status);
-            println!("{}", String::from_utf8_lossy(&output.stderr));
+            println!("test {name} ... FAILED ({status})");
+            let mut text = Vec::new();
+            said.rewind().unwrap();
+            said.read_to_end(&mut text).unwrap();
+            println!("{}", String::from_utf8_lossy(&text));
         }
     }
     println!("{passed} passed, {failed} failed");

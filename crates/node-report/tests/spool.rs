@@ -1,0 +1,98 @@
+//! The spool: what is in it, what replaces what, what is put aside.
+#![allow(clippy::unwrap_used)]
+
+use std::os::unix::fs::PermissionsExt;
+
+use adapter_facts::Facts;
+use node_report::{FileName, PrivateDir, Report, Spool, StoreError};
+
+fn report(node: &str, received: u64) -> Report {
+    Report {
+        received,
+        ..Report::now(node, None, None, Facts::default())
+    }
+}
+
+fn waiting(spool: &Spool) -> Vec<(u64, String)> {
+    let names = spool.waiting().unwrap();
+    names
+        .into_iter()
+        .map(|(_, name)| (name.time, name.node))
+        .collect()
+}
+
+#[test]
+fn a_newer_report_of_a_node_replaces_an_older_one_that_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    for (node, time) in [("n1", 5), ("n2", 6), ("n1", 7)] {
+        assert!(spool.store(&[report(node, time)])[0].is_ok());
+    }
+    assert_eq!(waiting(&spool), [(6, "n2".into()), (7, "n1".into())]);
+    // One that comes late, with an older time, does not push the newer one out.
+    assert!(spool.store(&[report("n1", 3)])[0].is_ok());
+    assert_eq!(
+        waiting(&spool),
+        [(3, "n1".into()), (6, "n2".into()), (7, "n1".into())]
+    );
+}
+
+#[test]
+fn what_is_read_is_what_was_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    let stored = report("n1", 5);
+    assert!(spool.store(std::slice::from_ref(&stored))[0].is_ok());
+    let (file, _) = spool.waiting().unwrap().remove(0);
+    assert_eq!(spool.read(&file), Some(Ok(stored.clone())));
+    assert_eq!(spool.applied_at("n1"), None);
+    spool.settle(&[(file.clone(), "n1".into())]).unwrap();
+    assert!(waiting(&spool).is_empty());
+    assert_eq!(spool.applied_at("n1"), Some(5));
+    assert_eq!(spool.read(&file), None, "gone is gone, not an error");
+}
+
+#[test]
+fn a_name_that_is_no_file_name_is_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    for node in ["", "../n1", ".hidden", "a\nb", &"n".repeat(300)] {
+        let result = spool.store(&[report(node, 5)]).remove(0);
+        assert!(matches!(result, Err(StoreError::Name)), "{node:?}");
+    }
+    assert!(waiting(&spool).is_empty());
+    assert_eq!(FileName::parse("5.1.../x"), None);
+    assert_eq!(FileName::parse("x.1.n1"), None);
+}
+
+#[test]
+fn a_file_of_a_newer_format_or_no_json_is_told_from_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(dir.path().join("reports").join(name), text).unwrap()
+    };
+    write("1.1.n1", "{\"format\":2,\"anything\":\"else\"}");
+    write("2.1.n1", "{");
+    write("3.1.n1", &"x".repeat(3 << 20));
+    let why = |file: &str| spool.read(file).unwrap().unwrap_err();
+    assert!(why("1.1.n1").contains("format 2"), "{}", why("1.1.n1"));
+    assert!(why("3.1.n1").contains("longer"), "{}", why("3.1.n1"));
+    assert!(spool.read("2.1.n1").unwrap().is_err());
+    spool.reject("2.1.n1").unwrap();
+    assert!(dir.path().join("reports/rejected/2.1.n1").exists());
+}
+
+#[test]
+fn the_directory_is_tightened_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("private");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    PrivateDir::open(&path).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "readers are shut out");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o770)).unwrap();
+    let error = PrivateDir::open(&path).unwrap_err().to_string();
+    assert!(error.contains("others may write"), "{error}");
+}

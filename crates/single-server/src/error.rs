@@ -1,0 +1,56 @@
+//! What can go wrong.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fork_worker::Failure;
+
+/// Why there is no answer. That somebody else holds the lock is an answer, not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A kind's name becomes a file name.
+    #[error("{0}: not a name for a kind of server (letters, digits, `-`, `_`, `.`)")]
+    Name(String),
+    /// The system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The lock has been used before, but what the last epoch was cannot be read any more. Beginning
+    /// again at 1 would let an old server's messages pass for new ones.
+    #[error("{0}: no epoch can be read, and numbers must not begin again")]
+    EpochLost(PathBuf),
+    /// The epoch file belongs to another lock file.
+    #[error("{0}: belongs to another lock")]
+    Foreign(PathBuf),
+    /// The lock file has something else in it.
+    #[error("{0}: not a lock file of this project")]
+    NotOurs(PathBuf),
+    /// An address is one line of text, at most 1024 bytes.
+    #[error("{0:?}: not an address that can be published")]
+    Address(String),
+    /// The process that waited for the lock failed.
+    #[error("{path}: waiting for the lock: {failure}")]
+    Waiter {
+        /// The lock.
+        path: PathBuf,
+        /// What became of the process.
+        failure: Failure,
+    },
+    /// An inherited descriptor is not this lock, or nobody holds it.
+    #[error("{0}: the inherited descriptor does not hold this lock")]
+    NotHeld(PathBuf),
+}
+
+impl Error {
+    /// For `map_err`: the system refused something about `path`.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Error {
+        |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
