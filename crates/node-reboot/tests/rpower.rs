@@ -33,8 +33,9 @@ fn rpower(dir: &Path, stat: &str) -> Rpower {
 fn tables(dir: &Path) -> Tables {
     let place = dir.join("tables");
     std::fs::create_dir_all(&place).unwrap();
-    xcat_tables::create(&place).unwrap();
-    Tables::open(&Location::sqlite(&place)).unwrap()
+    let tables = Tables::open(&Location::sqlite(place)).unwrap();
+    tables.create_missing().unwrap();
+    tables
 }
 
 fn calls(dir: &Path) -> Vec<String> {

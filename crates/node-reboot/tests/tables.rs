@@ -13,8 +13,9 @@ use xcat_tables::{Location, Tables, Transaction};
 fn tables(dir: &Path) -> Tables {
     let place = dir.join("tables");
     std::fs::create_dir_all(&place).unwrap();
-    xcat_tables::create(&place).unwrap();
-    Tables::open(&Location::sqlite(&place)).unwrap()
+    let tables = Tables::open(&Location::sqlite(place)).unwrap();
+    tables.create_missing().unwrap();
+    tables
 }
 
 fn put(tables: &Tables, table: &str, key: (&str, &str), value: (&str, &str)) {

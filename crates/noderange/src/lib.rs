@@ -1,1 +1,6 @@
 //! Node names: expand, fold, groups.
+
+mod error;
+pub mod pattern;
+
+pub use error::Error;

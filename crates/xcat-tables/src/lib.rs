@@ -1,1 +1,28 @@
 //! xCAT's tables: SQLite files or PostgreSQL, read by set, written in one transaction.
+//!
+//! The only crate that knows SQL. [`Location`] finds the tables as xCAT does, [`Tables`] reads them
+//! with everything that nodes inherit from groups, [`Transaction`] changes several at once.
+
+mod dump;
+mod error;
+mod load;
+mod location;
+mod records;
+mod resolve;
+mod restore;
+mod row;
+mod schema;
+mod sqlite;
+mod tables;
+mod transaction;
+mod value;
+
+pub use error::Error;
+pub use location::Location;
+pub use records::{Record, Records, RestoreError, records};
+pub use restore::table_of;
+pub use row::Row;
+pub use schema::{TableSchema, schema, table_names};
+pub use tables::Tables;
+pub use transaction::Transaction;
+pub use value::{ValueError, evaluate};

@@ -71,11 +71,11 @@ pub struct World {
 impl World {
     fn make(dir: &Path) {
         std::fs::create_dir(dir.join("tables")).unwrap();
-        xcat_tables::create(&dir.join("tables")).unwrap();
+        World::open(dir).tables.create_missing().unwrap();
     }
 
     fn open(dir: &Path) -> World {
-        let tables = Tables::open(&Location::sqlite(&dir.join("tables"))).unwrap();
+        let tables = Tables::open(&Location::sqlite(dir.join("tables"))).unwrap();
         World {
             dir: dir.to_path_buf(),
             tables,

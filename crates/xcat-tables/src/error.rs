@@ -1,0 +1,139 @@
+//! What can go wrong with tables. No message carries a password or the text of a setting.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Every error names its table, file or place.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Neither `XCATCFG` nor cfgloc says where the tables are, and no usual directory exists.
+    #[error("tables: there are none: no XCATCFG, no cfgloc, no xCAT directory")]
+    NoPlace,
+    /// cfgloc exists, but cannot be used. No other place is tried: those would be other tables.
+    #[error("{}: {why}", path.display())]
+    Setting {
+        /// The file that says where the tables are, or `XCATCFG`.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An engine that xCAT knows and this build does not.
+    #[error("tables: the engine {0} is not supported")]
+    Engine(&'static str),
+    /// The directory of the tables, or a file in it, cannot be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name that no table can have.
+    #[error("{0}: not a table's name")]
+    TableName(String),
+    /// No such table, neither as a file nor in xCAT's schema.
+    #[error("{0}: no such table")]
+    UnknownTable(String),
+    /// A table of xCAT's that does not exist here, and was to be changed.
+    #[error("{0}: the table does not exist (xtab init makes it)")]
+    MissingTable(String),
+    /// No such column.
+    #[error("{table}.{column}: no such column")]
+    UnknownColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// A table without a column for the node.
+    #[error("{0}: not a table of nodes")]
+    NotByNode(String),
+    /// More tables in one transaction than SQLite can attach.
+    #[error("tables: {0} in one transaction are too many")]
+    TooMany(usize),
+    /// Somebody else held the table for as long as we wait.
+    #[error("{table}: the table is busy")]
+    Busy {
+        /// The table.
+        table: String,
+    },
+    /// A row with that key exists, or a required column has no value.
+    #[error("{table}: {why}")]
+    Constraint {
+        /// The table.
+        table: String,
+        /// As the database says it.
+        why: String,
+    },
+    /// A table's dump that cannot be restored.
+    #[error("{subject}: {error}")]
+    Restore {
+        /// The file.
+        subject: String,
+        /// What is wrong in it.
+        error: crate::RestoreError,
+    },
+    /// A `.sql` file that does not make its table.
+    #[error("{subject}: {why}")]
+    Load {
+        /// The file.
+        subject: String,
+        /// What is wrong in it.
+        why: String,
+    },
+    /// A range of nodes that cannot be expanded.
+    #[error("{0}")]
+    Range(#[from] noderange::Error),
+    /// Names in a range that are no nodes; xCAT's daemon's text.
+    #[error("Invalid nodes and/or groups in noderange: {}", .0.join(","))]
+    Missed(Vec<String>),
+    /// Anything else that the database says.
+    #[error("{table}: {source}")]
+    Database {
+        /// The table.
+        table: String,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// For `map_err`: names the file.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::File { path, source }
+    }
+
+    /// For `map_err`: names the table, and tells apart what a caller acts on.
+    pub(crate) fn sql(table: &str) -> impl Fn(rusqlite::Error) -> Error {
+        let table = table.to_string();
+        move |source| {
+            use rusqlite::ErrorCode;
+            let table = table.clone();
+            match source.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { table },
+                Some(ErrorCode::ConstraintViolation) => Error::Constraint {
+                    table,
+                    why: message(&source),
+                },
+                _ => Error::Database {
+                    table,
+                    source: Box::new(source),
+                },
+            }
+        }
+    }
+
+    /// True for what may pass by itself.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Error::Busy { .. })
+    }
+}
+
+fn message(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,139 @@
+//! The tables, as programs use them.
+
+use std::collections::BTreeMap;
+
+use crate::sqlite::{self, Content, Place};
+use crate::transaction::{Make, Session};
+use crate::{Error, Location, Row, Transaction, resolve, schema};
+
+/// A set of tables. Holds no connection: each call opens what it needs and closes it before it
+/// returns, so that a fork at any time takes none along. Reading creates nothing; a table of xCAT's
+/// that does not exist reads as empty.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    location: Location,
+}
+
+impl Tables {
+    /// Looks whether there is such a place. An empty directory is a place: its tables are empty.
+    pub fn open(location: &Location) -> Result<Tables, Error> {
+        let directory = location.directory();
+        let metadata = directory.metadata().map_err(Error::file(directory))?;
+        if !metadata.is_dir() {
+            let error = std::io::ErrorKind::NotADirectory;
+            return Err(Error::file(directory)(error.into()));
+        }
+        Ok(Tables {
+            location: location.clone(),
+        })
+    }
+
+    /// Where they are.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The enabled rows of a table, in insertion order.
+    pub fn rows(&self, table: &str) -> Result<Vec<Row>, Error> {
+        let mut rows = self.all_rows(table)?;
+        rows.retain(Row::is_enabled);
+        Ok(rows)
+    }
+
+    /// The rows of a table, disabled ones too.
+    pub fn all_rows(&self, table: &str) -> Result<Vec<Row>, Error> {
+        Ok(self.content(table)?.into_rows())
+    }
+
+    /// What the tables say of each of `nodes` in these columns of `table`: the nodes' own rows,
+    /// completed from their groups, expressions evaluated (spec xcat-tables sections 4 and 5). A
+    /// node without any value is not in the map. One query for the table and one for `nodelist`,
+    /// however many nodes.
+    ///
+    /// An expression that cannot be evaluated is that value's failure ([`Row::failure`]), nobody
+    /// else's.
+    pub fn attributes(
+        &self,
+        table: &str,
+        columns: &[&str],
+        nodes: &[String],
+    ) -> Result<BTreeMap<String, Vec<Row>>, Error> {
+        resolve::attributes(self, table, columns, nodes)
+    }
+
+    /// The first value of each node in one column; nodes without one are not in the map. A value
+    /// that cannot be evaluated counts as none: who has to tell the difference asks
+    /// [`Tables::attributes`].
+    pub fn attribute(
+        &self,
+        table: &str,
+        column: &str,
+        nodes: &[String],
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let found = self.attributes(table, &[column], nodes)?;
+        Ok(found
+            .into_iter()
+            .filter_map(|(node, rows)| {
+                let value = rows.iter().find_map(|row| row.get(column))?;
+                Some((node, value.to_string()))
+            })
+            .collect())
+    }
+
+    /// A site-wide setting, if it is defined.
+    pub fn site(&self, key: &str) -> Result<Option<String>, Error> {
+        Ok(self
+            .rows("site")?
+            .iter()
+            .find(|row| row.raw("key") == Some(key))
+            .and_then(|row| row.get("value").map(String::from)))
+    }
+
+    /// Changes several tables, all of it or nothing: if `work` fails, if the process is killed or the
+    /// machine loses power, every table is as it was. Only the tables named here can be used in
+    /// `work`. Other writers are kept out until it returns.
+    ///
+    /// A lock held by somebody else is waited for, 10 seconds in all, then the error is
+    /// [`Error::Busy`]. A table that does not exist is [`Error::MissingTable`]; only `taskstate` is
+    /// made on demand. The change notification of xCAT's `notification` table is not sent: that is a
+    /// service of xCAT's own writers.
+    pub fn transaction<R, E: From<Error>>(
+        &self,
+        tables: &[&str],
+        work: impl FnOnce(&Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.change(tables, Make::Claims, |session| work(&session.transaction()))
+    }
+
+    pub(crate) fn change<R, E: From<Error>>(
+        &self,
+        tables: &[&str],
+        make: Make<'_>,
+        work: impl FnOnce(&Session) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let directory = self.location.directory();
+        let session = Session::begin(directory, tables, make)?;
+        // On an error the connection closes, and SQLite rolls back.
+        let result = work(&session)?;
+        session.commit(directory)?;
+        Ok(result)
+    }
+
+    /// All of a table as it is stored.
+    pub(crate) fn content(&self, table: &str) -> Result<Content, Error> {
+        let directory = self.location.directory();
+        if let Some(connection) = sqlite::open(directory, table)? {
+            let place = Place::main(table);
+            if !place.columns(&connection)?.is_empty() {
+                return place.content(&connection, "", []);
+            }
+        }
+        let Some(schema) = schema(table) else {
+            return Err(Error::UnknownTable(table.into()));
+        };
+        Ok(Content {
+            columns: schema.columns.clone(),
+            rows: Vec::new(),
+        })
+    }
+}
