@@ -89,7 +89,7 @@ impl<K: Clone> Crew<K> {
         self.running.is_empty() && self.queue.is_empty() && self.settled.is_empty()
     }
 
-    /// Answers a child's [`Report::ask`]. Never blocks.
+    /// Answers a child's [`Report::ask`](crate::Report::ask). Never blocks.
     ///
     /// # Errors
     /// `NotFound` if the child has ended; `InvalidInput` for a line end in the answer; `BrokenPipe` if
