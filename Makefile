@@ -43,6 +43,7 @@ test: setup-test
 
 campaign: setup-test
 	$(CARGO) build --locked --workspace --bins
+	KILL_STRIDE=1 $(CARGO) test --locked -p scenarios --test kill_points
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 
 bench: setup-test

@@ -44,8 +44,6 @@ pub struct Applied {
     pub dropped: Vec<String>,
     /// The column before.
     pub before: Option<String>,
-    /// True if the claim of this process was answered.
-    pub ours: bool,
 }
 
 /// What became of a look into the spool.
@@ -139,7 +137,6 @@ impl Place {
                         Fate::Store(report) => {
                             newest.insert(report.node.clone(), report.received);
                             let claim = claims.remove(&report.node);
-                            let ours = claim.as_ref().is_some_and(|claim| claim.holder == self.me);
                             self.store(change, &report, claim.as_ref(), now)?;
                             settled.push((file.clone(), report.node.clone()));
                             outcome.applied.push(Applied {
@@ -147,7 +144,6 @@ impl Place {
                                 node: report.node,
                                 adapters: report.adapters,
                                 dropped: report.dropped,
-                                ours,
                             });
                         }
                         Fate::Reject(why) => rejected.push((file.clone(), why)),
