@@ -123,7 +123,7 @@ impl Place {
         self.tables
             .transaction(&[TABLE, claim::TABLE], |change| {
                 let now = change.now()?;
-                let mut claims = claim::by_node(change)?;
+                let claims = claim::by_node(change)?;
                 let mut newest: HashMap<String, u64> = HashMap::new();
                 let before = batch_columns(change, batch)?;
                 for (file, name) in batch {
@@ -136,8 +136,7 @@ impl Place {
                     ) {
                         Fate::Store(report) => {
                             newest.insert(report.node.clone(), report.received);
-                            let claim = claims.remove(&report.node);
-                            self.store(change, &report, claim.as_ref(), now)?;
+                            self.store(change, &report, claims.get(&report.node), now)?;
                             settled.push((file.clone(), report.node.clone()));
                             outcome.applied.push(Applied {
                                 before: before.get(&report.node).cloned(),

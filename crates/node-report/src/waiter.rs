@@ -311,7 +311,9 @@ fn sort_out(outcome: Outcome, waiting: &mut BTreeSet<String>, news: &mut News) {
         news.remarks
             .push(format!("{file}: put into rejected/: {why}"));
     }
-    for applied in outcome.applied {
+    // Of two reports of one node in the same look the newer one is the answer.
+    let first = news.answers.len();
+    for applied in outcome.applied.into_iter().rev() {
         if waiting.remove(&applied.node) {
             news.answers.push(Answer {
                 node: applied.node,
@@ -322,6 +324,7 @@ fn sort_out(outcome: Outcome, waiting: &mut BTreeSet<String>, news: &mut News) {
             });
         }
     }
+    news.answers[first..].reverse();
 }
 
 /// 128 bits from the kernel, in hex.
