@@ -291,3 +291,40 @@ fn a_waiter_takes_a_row_that_somebody_else_wrote_for_an_answer() {
     );
     assert!(cluster.claims().is_empty());
 }
+
+#[test]
+fn a_stopped_waiter_keeps_its_claim_and_finds_its_reports_when_it_goes_on() {
+    let cluster = Cluster::new(1);
+    let scan = cluster.start("getadapter", &["n1", "--timeout", "60"]);
+    cluster.booted();
+    scan.signal(Signal::SIGSTOP);
+    let answer = Node::of(&cluster, 1).say(report_xml("", &["eno1"]).as_bytes());
+    assert!(answer.unwrap().contains("serverdone"));
+    let other = cluster.run("getadapter", &["n1", "--timeout", "5"]);
+    other.code(1);
+    assert!(other.stderr.contains("is waited for"), "{}", other.stderr);
+    assert_eq!(cluster.waiting().len(), 1);
+    scan.signal(Signal::SIGCONT);
+    let finished = scan.finish();
+    finished.code(0);
+    assert!(finished.stdout.starts_with("n1:[0]->eno1!"));
+}
+
+#[test]
+fn a_second_callbackd_stands_by_until_it_is_its_turn() {
+    let cluster = Cluster::new(1);
+    let mut first = cluster.start("callbackd", &[]);
+    first.stdout_line("ready");
+    let mut second = cluster.start("callbackd", &[]);
+    let node = Node::of(&cluster, 1);
+    node.say(report_xml("", &["eno1"]).as_bytes()).unwrap();
+    first.signal(Signal::SIGKILL);
+    first.finish();
+    second.stdout_line("ready");
+    let answer = node.say(report_xml("", &["eno2"]).as_bytes()).unwrap();
+    assert!(answer.contains("serverdone"));
+    cluster.settle();
+    assert!(cluster.stored("n1").unwrap().starts_with("eno2!"));
+    second.signal(Signal::SIGTERM);
+    second.finish().code(0);
+}

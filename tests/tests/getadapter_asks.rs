@@ -267,3 +267,32 @@ fn an_unknown_node_is_an_error_and_nothing_is_touched() {
     many.code(2);
     assert!(many.stderr.contains("--max-nodes"), "{}", many.stderr);
 }
+
+#[test]
+fn nodes_that_are_settled_and_nodes_that_failed_are_told_to_scripts() {
+    let cluster = Cluster::new(3);
+    cluster.restore(
+        "nics",
+        "#node,nicsadapter",
+        [vec!["n3".into(), "eno1!mac=52:54:00:00:00:01".into()]],
+    );
+    let (status, failed) = (cluster.path("status"), cluster.path("failed"));
+    let mut shell = Command::new("sh");
+    shell
+        .args([
+            "-c",
+            "exec \"$0\" n1,n2,n3 --timeout 3 --status-fd 9 --failed-to \"$2\" 9>\"$1\"",
+        ])
+        .arg(scenarios::program("getadapter"))
+        .args([&status, &failed]);
+    cluster.environment(&mut shell);
+    let scan = scenarios::Running::start(&mut shell);
+    cluster.booted();
+    Node::of(&cluster, 1)
+        .say(report_xml("", &["eno1"]).as_bytes())
+        .unwrap();
+    scan.finish().code(1);
+    let told = std::fs::read_to_string(status).unwrap();
+    assert_eq!(told, "n3,0\nn1,0\nn2,1\n");
+    assert_eq!(std::fs::read_to_string(&failed).unwrap(), "n2\n");
+}

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use node_report::{Remark, Service};
 use program::syslog::{Level, log};
 use program::{Interrupt, complain, escape, exit};
@@ -38,12 +38,12 @@ fn callbackd(args: Args) -> anyhow::Result<u8> {
         confinement: node_report::confinement(&args.user).context("--user")?,
         linger: args.while_waited.then_some(LINGER),
     };
-    let Some(mut running) = node_report::open_service(service, passed, args.listen)? else {
-        // Started for a waiter, one is enough, whoever started it.
-        if args.while_waited {
-            return Ok(exit::DONE);
-        }
-        bail!("another callbackd runs on this host");
+    // Started for a waiter, one is enough, whoever started it; started by an administrator, it stands
+    // by until it is its turn.
+    let stand_by = (!args.while_waited).then_some(interrupt.as_fd());
+    let opened = node_report::open_service(service, stand_by, passed, args.listen)?;
+    let Some(mut running) = opened else {
+        return Ok(exit::DONE);
     };
     // Whoever started us waits for this line, then for the end of the file.
     let _ = writeln!(std::io::stdout(), "ready {}", running.address);

@@ -1,6 +1,7 @@
 //! callbackd as a service: exactly one on a host, its socket, its published address.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use fork_worker::confine::Confinement;
@@ -30,15 +31,22 @@ pub struct Running {
     _held: Held,
 }
 
-/// Becomes the one callbackd of this host and publishes its address. `None`: another one runs.
+/// Becomes the one callbackd of this host and publishes its address. Where another one runs: with
+/// `stand_by`, waits in line for its end, or until that descriptor is readable; else `None` at once.
 /// A socket that a service manager `passed` is taken as it is; else `listen_at` says where; else every
 /// address, the port of [`summon::port`].
 pub fn open(
     service: Service,
+    stand_by: Option<BorrowedFd<'_>>,
     passed: Option<TcpListener>,
     listen_at: Option<SocketAddr>,
 ) -> Result<Option<Running>, Error> {
-    let Some(held) = summon::kind()?.try_hold()? else {
+    let kind = summon::kind()?;
+    let held = match (kind.try_hold()?, stand_by) {
+        (None, Some(interrupt)) => kind.stand_in_line()?.wait(&[interrupt], None)?.held,
+        (held, _) => held,
+    };
+    let Some(held) = held else {
         return Ok(None);
     };
     let socket = match (passed, listen_at) {
