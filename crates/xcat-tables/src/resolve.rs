@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::row::is_defined;
-use crate::{Error, Row, Tables, schema, value};
+use crate::value::Evaluator;
+use crate::{Error, Row, Tables, schema};
 
 /// At the end of a value: the next group's value follows.
 const NEXT: &str = "+=NEXTRECORD";
@@ -17,6 +18,7 @@ pub(crate) fn attributes(
     nodes: &[String],
 ) -> Result<BTreeMap<String, Vec<Row>>, Error> {
     let source = Source::read(tables, table, columns)?;
+    let evaluator = Evaluator::default();
     let mut found = BTreeMap::new();
     for node in nodes {
         let mut rows = source.resolve(node);
@@ -24,7 +26,7 @@ pub(crate) fn attributes(
             continue;
         }
         for row in &mut rows {
-            evaluate(row, node);
+            evaluate(&evaluator, row, node);
         }
         found.insert(node.clone(), rows);
     }
@@ -265,13 +267,13 @@ impl Source {
     }
 }
 
-fn evaluate(row: &mut Row, node: &str) {
+fn evaluate(evaluator: &Evaluator, row: &mut Row, node: &str) {
     let cells: Vec<(String, String)> = row
         .iter()
         .filter_map(|(column, value)| Some((column.to_string(), value?.to_string())))
         .collect();
     for (column, value) in cells {
-        match value::evaluate(&value, node) {
+        match evaluator.evaluate(&value, node) {
             Ok(result) if result == value => {}
             Ok(result) => row.set(&column, Some(result)),
             Err(why) => {

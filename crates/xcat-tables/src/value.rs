@@ -7,6 +7,10 @@ mod parse;
 mod run;
 mod words;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use noderange::pattern::Pattern;
 
 /// Why a value could not be evaluated.
@@ -36,14 +40,114 @@ const ROUNDS: usize = 100;
 /// Evaluates `value` for a node. A value that is no expression is returned as it is; one that
 /// evaluates to nothing is the empty string, which is undefined.
 pub fn evaluate(value: &str, node: &str) -> Result<String, ValueError> {
-    if let Some(inner) = between_slashes(value) {
-        let (pattern, text) = inner.split_once('/').unwrap_or((inner, ""));
-        return replace_first(pattern, node, text);
+    Evaluator::default().evaluate(value, node)
+}
+
+/// Evaluates one table's values for many nodes: a pattern is compiled once, not once per node.
+#[derive(Debug, Default)]
+pub(crate) struct Evaluator {
+    patterns: RefCell<HashMap<String, Rc<Pattern>>>,
+}
+
+/// Patterns that are kept; `|text|` makes one for each number of numbers in names.
+const KEPT: usize = 256;
+
+impl Evaluator {
+    /// See [`evaluate`].
+    pub(crate) fn evaluate(&self, value: &str, node: &str) -> Result<String, ValueError> {
+        if let Some(inner) = between_slashes(value) {
+            let (pattern, text) = inner.split_once('/').unwrap_or((inner, ""));
+            return self.replaced(pattern, node, text);
+        }
+        match between_bars(value) {
+            Some(inner) => self.substituted(inner, node),
+            None => Ok(value.to_string()),
+        }
     }
-    match between_bars(value) {
-        Some(inner) => substituted(inner, node),
-        None => Ok(value.to_string()),
+
+    fn substituted(&self, inner: &str, node: &str) -> Result<String, ValueError> {
+        let made;
+        let (pattern, text) = match inner.split_once('|') {
+            Some(parts) => parts,
+            None => {
+                made = self.pattern_for(node)?;
+                (made.as_str(), inner)
+            }
+        };
+        if parenthesis(text).is_none() || pattern.is_empty() {
+            return self.replaced(pattern, node, text);
+        }
+        let compiled = self.compiled(pattern)?;
+        let Some(found) = compiled.captures(node) else {
+            return Ok(node.to_string());
+        };
+        let Some(whole) = found.get(0).map(|all| all.range()) else {
+            return Ok(node.to_string());
+        };
+        let bytes = |at: usize| found.get(at).map(|group| group.as_bytes());
+        let captures: Vec<Option<String>> = (1..found.len())
+            .map(|at| bytes(at).map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+            .collect();
+        let text = computed(text, |group| {
+            // xCAT runs what the name becomes with the group in it, the rest of the name included.
+            match run::run(&spliced(node, &whole, group), &captures) {
+                Ok(value) => Ok(value),
+                Err(Stop::Error) => Ok(String::new()),
+                Err(Stop::Unsupported(program)) => Err(ValueError::Unsupported(program)),
+            }
+        })?;
+        Ok(spliced(node, &whole, &text))
     }
+
+    /// The pattern of `|text|`: one group per number in the node's name, without leading zeros.
+    fn pattern_for(&self, node: &str) -> Result<String, ValueError> {
+        const NUMBER: &str = "[\\D0]*(\\d+)";
+        let number = self.compiled(NUMBER)?;
+        let mut count = 0;
+        let mut rest = node;
+        while let Some(found) = number.captures(rest) {
+            count += 1;
+            let end = found.get(0).map_or(rest.len(), |all| all.end());
+            // A digit ends every match, so this is a boundary of characters.
+            rest = rest.get(end..).unwrap_or_default();
+        }
+        Ok(NUMBER.repeat(count) + ".*$")
+    }
+
+    /// The node's name with the first match replaced by `text`, literally. An empty pattern is Perl's
+    /// "the last one again", which here is none.
+    fn replaced(&self, pattern: &str, node: &str, text: &str) -> Result<String, ValueError> {
+        if pattern.is_empty() {
+            return Ok(node.to_string());
+        }
+        let pattern = self.compiled(pattern)?;
+        let found = pattern.captures(node);
+        let range = found.and_then(|found| Some(found.get(0)?.range()));
+        Ok(match range {
+            Some(range) => spliced(node, &range, text),
+            None => node.to_string(),
+        })
+    }
+
+    fn compiled(&self, pattern: &str) -> Result<Rc<Pattern>, ValueError> {
+        let mut patterns = self.patterns.borrow_mut();
+        if let Some(found) = patterns.get(pattern) {
+            return Ok(found.clone());
+        }
+        let made = Pattern::new(pattern).map_err(|error| ValueError::Pattern(error.to_string()))?;
+        if patterns.len() >= KEPT {
+            patterns.clear();
+        }
+        let made = Rc::new(made);
+        patterns.insert(pattern.to_string(), made.clone());
+        Ok(made)
+    }
+}
+
+fn spliced(node: &str, range: &std::ops::Range<usize>, text: &str) -> String {
+    let bytes = node.as_bytes();
+    let parts = [&bytes[..range.start], text.as_bytes(), &bytes[range.end..]];
+    String::from_utf8_lossy(&parts.concat()).into_owned()
 }
 
 /// The inside of a value with exactly three slashes, two of them at its ends. Before a trailing
@@ -62,38 +166,6 @@ fn between_bars(value: &str) -> Option<&str> {
 
 fn inside(value: &str) -> &str {
     value.get(1..value.len() - 1).unwrap_or_default()
-}
-
-fn substituted(inner: &str, node: &str) -> Result<String, ValueError> {
-    let made;
-    let (pattern, text) = match inner.split_once('|') {
-        Some(parts) => parts,
-        None => {
-            made = pattern_for(node)?;
-            (made.as_str(), inner)
-        }
-    };
-    if parenthesis(text).is_none() || pattern.is_empty() {
-        return replace_first(pattern, node, text);
-    }
-    let compiled = compile(pattern)?;
-    let Some(found) = compiled.captures(node) else {
-        return Ok(node.to_string());
-    };
-    let bytes = |at: usize| found.get(at).map(|group| group.as_bytes());
-    let captures: Vec<Option<String>> = (1..found.len())
-        .map(|at| bytes(at).map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-        .collect();
-    let text = computed(text, |group| {
-        // xCAT runs what the name becomes with the group in it, the rest of the name included.
-        let program = replace_first(pattern, node, group)?;
-        match run::run(&program, &captures) {
-            Ok(value) => Ok(value),
-            Err(Stop::Error) => Ok(String::new()),
-            Err(Stop::Unsupported(program)) => Err(ValueError::Unsupported(program)),
-        }
-    })?;
-    replace_first(pattern, node, &text)
 }
 
 /// Replaces each outermost pair of parentheses, from the left, by what its program gives.
@@ -136,40 +208,4 @@ fn parenthesis(text: &str) -> Option<std::ops::Range<usize>> {
         }
     }
     None
-}
-
-/// The pattern of `|text|`: one group per number in the node's name, without leading zeros.
-fn pattern_for(node: &str) -> Result<String, ValueError> {
-    const NUMBER: &str = "[\\D0]*(\\d+)";
-    let number = compile(NUMBER)?;
-    let mut count = 0;
-    let mut rest = node;
-    while let Some(found) = number.captures(rest) {
-        count += 1;
-        let end = found.get(0).map_or(rest.len(), |all| all.end());
-        // A digit ends every match, so this is a boundary of characters.
-        rest = rest.get(end..).unwrap_or_default();
-    }
-    Ok(NUMBER.repeat(count) + ".*$")
-}
-
-/// The node's name with the first match replaced by `text`, literally. An empty pattern is Perl's
-/// "the last one again", which here is none.
-fn replace_first(pattern: &str, node: &str, text: &str) -> Result<String, ValueError> {
-    if pattern.is_empty() {
-        return Ok(node.to_string());
-    }
-    let Some(range) = compile(pattern)?
-        .captures(node)
-        .and_then(|found| Some(found.get(0)?.range()))
-    else {
-        return Ok(node.to_string());
-    };
-    let bytes = node.as_bytes();
-    let parts = [&bytes[..range.start], text.as_bytes(), &bytes[range.end..]];
-    Ok(String::from_utf8_lossy(&parts.concat()).into_owned())
-}
-
-fn compile(pattern: &str) -> Result<Pattern, ValueError> {
-    Pattern::new(pattern).map_err(|error| ValueError::Pattern(error.to_string()))
 }
