@@ -19,6 +19,9 @@ pub enum Error {
     /// Numbers alone need a prefix to be names.
     #[error("noderange: {0}: a number, and there is no prefix to make it a name")]
     NoPrefix(String),
+    /// A selection by something that no table has.
+    #[error("noderange: {0}: no such attribute")]
+    Attribute(String),
     /// A pattern that cannot be compiled.
     #[error("noderange: {0}")]
     Pattern(#[from] crate::pattern::PatternError),

@@ -46,9 +46,24 @@ pub enum Error {
         /// The column.
         column: String,
     },
+    /// A value that is needed and cannot be evaluated.
+    #[error("{table}.{column}: {node}: {why}")]
+    Value {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// For which node.
+        node: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A table without a column for the node.
     #[error("{0}: not a table of nodes")]
     NotByNode(String),
+    /// The column that names the node is not a value.
+    #[error("{0}: the node's name cannot be set")]
+    NodeColumn(String),
     /// More tables in one transaction than SQLite can attach.
     #[error("tables: {0} in one transaction are too many")]
     TooMany(usize),

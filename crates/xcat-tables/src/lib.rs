@@ -3,22 +3,29 @@
 //! The only crate that knows SQL. [`Location`] finds the tables as xCAT does, [`Tables`] reads them
 //! with everything that nodes inherit from groups, [`Transaction`] changes several at once.
 
+mod assign;
 mod dump;
 mod error;
 mod load;
 mod location;
+mod names;
 mod records;
 mod resolve;
 mod restore;
 mod row;
 mod schema;
+mod select;
 mod sqlite;
 mod tables;
 mod transaction;
 mod value;
+mod wherevals;
 
+pub use assign::ColumnName;
 pub use error::Error;
+pub use load::read_file;
 pub use location::Location;
+pub use names::NodeNames;
 pub use records::{Record, Records, RestoreError, records};
 pub use restore::table_of;
 pub use row::Row;

@@ -48,7 +48,7 @@ impl Tables {
         let mut made = BTreeMap::new();
         for (table, path) in files(directory)? {
             let subject = path.display().to_string();
-            let text = content(&path)?;
+            let text = read_file(&path)?;
             let source = if path.extension().is_some_and(|kind| kind == "sql") {
                 let (rows, declarations) = run(&table, &subject, &text)?;
                 made.insert(table.clone(), declarations);
@@ -110,7 +110,8 @@ fn files(directory: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
     Ok(found)
 }
 
-pub(crate) fn content(path: &Path) -> Result<Vec<u8>, Error> {
+/// Reads a dump, unless it is longer than any table's.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes))

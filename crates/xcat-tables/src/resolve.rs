@@ -31,6 +31,36 @@ pub(crate) fn attributes(
     Ok(found)
 }
 
+/// The values of one column by node, for choosing nodes by them: there a value that cannot be
+/// evaluated is an error, since neither answer would be right.
+pub(crate) fn values(
+    tables: &Tables,
+    table: &str,
+    column: &str,
+    nodes: &[String],
+) -> Result<HashMap<String, Vec<String>>, Error> {
+    let mut found = HashMap::new();
+    for (node, rows) in attributes(tables, table, &[column], nodes)? {
+        let failure = rows.iter().find_map(|row| row.failure(column));
+        if let Some(why) = failure {
+            return Err(Error::Value {
+                table: table.into(),
+                column: column.into(),
+                node,
+                why: why.into(),
+            });
+        }
+        let values: Vec<String> = rows
+            .iter()
+            .filter_map(|row| row.get(column).map(String::from))
+            .collect();
+        if !values.is_empty() {
+            found.insert(node, values);
+        }
+    }
+    Ok(found)
+}
+
 /// The groups of every enabled node, in the order of `nodelist`; names are not trimmed.
 pub(crate) fn groups(rows: &[Row]) -> HashMap<String, Vec<String>> {
     let named = rows.iter().filter_map(|row| {
@@ -136,6 +166,15 @@ impl Source {
             self.close(row);
         }
         rows
+    }
+
+    /// True if some group of the node's defines the column.
+    pub(crate) fn has_from_group(&self, node: &str, column: &str) -> bool {
+        let groups = self.groups.get(node).into_iter().flatten();
+        groups
+            .filter_map(|group| self.rows.get(group))
+            .flatten()
+            .any(|row| row.get(column).is_some())
     }
 
     /// Extends each row by each row of the group, in the columns that are still missing.
@@ -254,7 +293,7 @@ fn part(row: &Row, columns: &Arc<[String]>) -> Option<Row> {
 }
 
 /// Several rows of one node come in the order of the key, as the index gives them to xCAT.
-fn by_key(table: &str, rows: &mut [Row]) {
+pub(crate) fn by_key(table: &str, rows: &mut [Row]) {
     let Some(schema) = schema(table).filter(|schema| schema.keys.len() > 1) else {
         return;
     };

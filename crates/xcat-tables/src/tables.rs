@@ -45,6 +45,35 @@ impl Tables {
         Ok(self.content(table)?.into_rows())
     }
 
+    /// The enabled rows that hold all these values, in the order of the key: no groups, nothing
+    /// evaluated. Looking for the empty text finds NULL, as xCAT's lookup does.
+    pub fn rows_where(&self, table: &str, wanted: &[(&str, &str)]) -> Result<Vec<Row>, Error> {
+        let mut rows = self.rows(table)?;
+        rows.retain(|row| {
+            wanted.iter().all(|(column, value)| match *value {
+                "" | "0" => row.raw(column).is_none(),
+                value => row.raw(column) == Some(value),
+            })
+        });
+        resolve::by_key(table, &mut rows);
+        Ok(rows)
+    }
+
+    /// The nodes that rows of the table speak of, sorted: the node column is a range there, with
+    /// groups and all. Names that are no nodes are left out.
+    pub fn nodes_with_rows(&self, table: &str) -> Result<Vec<String>, Error> {
+        let column = schema(table).map_or("node", |schema| schema.node_column());
+        let names = self.names()?;
+        let options = noderange::Options::default();
+        let mut nodes = std::collections::BTreeSet::new();
+        for row in self.rows(table)? {
+            if let Some(range) = row.get(column) {
+                nodes.extend(noderange::expand(range, &names, &options)?.nodes);
+            }
+        }
+        Ok(nodes.into_iter().collect())
+    }
+
     /// What the tables say of each of `nodes` in these columns of `table`: the nodes' own rows,
     /// completed from their groups, expressions evaluated (spec xcat-tables sections 4 and 5). A
     /// node without any value is not in the map. One query for the table and one for `nodelist`,

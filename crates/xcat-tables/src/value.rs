@@ -1,6 +1,10 @@
 //! Values that are expressions (spec xcat-tables section 5): `/pattern/text/` and `|pattern|text|`
 //! are applied to the node's name; what stands in parentheses in the latter is computed.
 
+mod functions;
+mod parse;
+mod run;
+
 use noderange::pattern::Pattern;
 
 /// Why a value could not be evaluated.
@@ -14,6 +18,18 @@ pub enum ValueError {
     #[error("expression {0}: not understood")]
     Unsupported(String),
 }
+
+/// Why a program has no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Perl refuses it as well: the value is empty there and here.
+    Error,
+    /// More of Perl than is understood here.
+    Unsupported(String),
+}
+
+/// Programs in one value, and rounds of evaluating what came out of them.
+const ROUNDS: usize = 100;
 
 /// Evaluates `value` for a node. A value that is no expression is returned as it is; one that
 /// evaluates to nothing is the empty string, which is undefined.
@@ -55,10 +71,69 @@ fn substituted(inner: &str, node: &str) -> Result<String, ValueError> {
             (made.as_str(), inner)
         }
     };
-    if text.contains('(') {
-        return Err(ValueError::Unsupported(text.to_string()));
+    if parenthesis(text).is_none() || pattern.is_empty() {
+        return replace_first(pattern, node, text);
     }
-    replace_first(pattern, node, text)
+    let compiled = compile(pattern)?;
+    let Some(found) = compiled.captures(node) else {
+        return Ok(node.to_string());
+    };
+    let bytes = |at: usize| found.get(at).map(|group| group.as_bytes());
+    let captures: Vec<Option<String>> = (1..found.len())
+        .map(|at| bytes(at).map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+        .collect();
+    let text = computed(text, |group| {
+        // xCAT runs what the name becomes with the group in it, the rest of the name included.
+        let program = replace_first(pattern, node, group)?;
+        match run::run(&program, &captures) {
+            Ok(value) => Ok(value),
+            Err(Stop::Error) => Ok(String::new()),
+            Err(Stop::Unsupported(program)) => Err(ValueError::Unsupported(program)),
+        }
+    })?;
+    replace_first(pattern, node, &text)
+}
+
+/// Replaces each outermost pair of parentheses, from the left, by what its program gives.
+fn computed(
+    text: &str,
+    run: impl Fn(&str) -> Result<String, ValueError>,
+) -> Result<String, ValueError> {
+    let mut text = text.to_string();
+    for _ in 0..ROUNDS {
+        let Some(range) = parenthesis(&text) else {
+            return Ok(text);
+        };
+        let value = run(&text[range.clone()])?;
+        text.replace_range(range, &value);
+    }
+    Err(ValueError::Unsupported(text))
+}
+
+/// The first pair of parentheses, if nothing unbalanced stands before it. A backslash inside hides
+/// the character after it.
+fn parenthesis(text: &str) -> Option<std::ops::Range<usize>> {
+    let open = text
+        .find(['(', ')'])
+        .filter(|at| text[*at..].starts_with('('))?;
+    let mut depth = 0;
+    let mut bytes = text.bytes().enumerate().skip(open);
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' => {
+                bytes.next();
+            }
+            b'(' => depth += 1,
+            b')' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(open..at + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The pattern of `|text|`: one group per number in the node's name, without leading zeros.

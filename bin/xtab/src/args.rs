@@ -1,0 +1,70 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Makes, dumps, restores, reads and changes xCAT's tables.
+#[derive(Debug, Parser)]
+#[command(name = "xtab", version = program::VERSION, disable_version_flag = true, disable_help_flag = true, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print one JSON object per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show this text
+    #[arg(short = 'h', long, global = true, action = clap::ArgAction::Help)]
+    pub(crate) help: Option<bool>,
+    /// Show the version
+    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Version)]
+    pub(crate) version: Option<bool>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the tables that are missing, empty
+    Init,
+    /// Load every NAME.sql and NAME.csv of a directory into the table NAME, all or none
+    Load {
+        /// The directory; of two files for a table the .sql counts
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Print a table as comma separated values with a heading, as tabdump does
+    Dump {
+        /// The table
+        #[arg(value_name = "TABLE")]
+        table: String,
+    },
+    /// Replace a table by the rows of such a file, which is named after it, all or none
+    Restore {
+        /// The file; site.csv is for the table site
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print nodes' values, those of their groups included
+    Get {
+        /// The nodes; `-` reads their names from standard input
+        #[arg(value_name = "NODERANGE", allow_hyphen_values = true)]
+        noderange: String,
+        /// Which values: table.column, or groups, tags, mgt
+        #[arg(value_name = "table.column", required = true)]
+        columns: Vec<String>,
+    },
+    /// Store values in the nodes' own rows, all or none
+    Set {
+        /// The nodes; `-` reads their names from standard input
+        #[arg(value_name = "NODERANGE", allow_hyphen_values = true)]
+        noderange: String,
+        /// Which values: nothing after the `=` takes a value away
+        #[arg(value_name = "table.column=value", required = true)]
+        values: Vec<String>,
+    },
+    /// Print the names of nodes, one per line
+    Nodes {
+        /// The nodes; `-` reads their names from standard input
+        #[arg(value_name = "NODERANGE", allow_hyphen_values = true)]
+        noderange: String,
+    },
+}

@@ -1,0 +1,36 @@
+//! What a range asks of the tables.
+
+/// A comparison in a selection such as `nodehm.mgt=~ipmi`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// `==` or `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`: a pattern, found anywhere
+    Match,
+    /// `!~`
+    NotMatch,
+}
+
+/// The nodes and groups that exist. Errors are texts: whoever implements this has said in them which
+/// table could not be read.
+pub trait Names {
+    /// True if a node of that name exists and is enabled.
+    fn is_node(&self, name: &str) -> bool;
+
+    /// All nodes, in the order of the table.
+    fn nodes(&self) -> Box<dyn Iterator<Item = &str> + '_>;
+
+    /// The members of a group, dynamic ones before static ones; none if there is no such group.
+    fn group(&self, name: &str) -> Result<Option<Vec<String>>, String>;
+
+    /// The nodes for which `attribute` (`table.column` or a short name) compares so with `value`;
+    /// none if there is no such attribute.
+    fn select(&self, attribute: &str, op: Op, value: &str) -> Result<Option<Vec<String>>, String>;
+
+    /// The range of nodes that nothing may be done to (`site.excludenodes`).
+    fn excluded(&self) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,69 @@
+//! From what a user types to nodes.
+
+use std::io::Read;
+
+use noderange::{Expansion, Options};
+
+use crate::{Error, NodeNames, Tables};
+
+/// Bytes of names on standard input.
+const LIMIT: u64 = 16 << 20;
+
+impl Tables {
+    /// The nodes and groups, for any number of ranges.
+    pub fn names(&self) -> Result<NodeNames, Error> {
+        NodeNames::read(self)
+    }
+
+    /// Expands a range; `site.excludenodes` is honoured as `options` say.
+    pub fn expand(&self, range: &str, options: &Options) -> Result<Expansion, Error> {
+        Ok(noderange::expand(range, &self.names()?, options)?)
+    }
+
+    /// As [`Tables::expand`], where `-` stands for the names that `input` holds, one or more ranges
+    /// a line. `input` is touched in no other case.
+    pub fn expand_or_read(
+        &self,
+        range: &str,
+        input: &mut dyn Read,
+        options: &Options,
+    ) -> Result<Expansion, Error> {
+        if range != "-" {
+            return self.expand(range, options);
+        }
+        self.expand(&listed(input)?, options)
+    }
+
+    /// The nodes of a range, sorted; `-` reads names from `input`. Any name that is no node is an
+    /// error, as xCAT's daemon has it: nothing is done for the others either.
+    pub fn select(&self, range: &str, input: &mut dyn Read) -> Result<Vec<String>, Error> {
+        let found = self.expand_or_read(range, input, &Options::default())?;
+        if !found.missed.is_empty() {
+            return Err(Error::Missed(found.missed));
+        }
+        Ok(found.nodes.into_iter().collect())
+    }
+}
+
+/// Names as other programs print them, one a line: a range that joins them.
+fn listed(input: &mut dyn Read) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let subject = "standard input";
+    input
+        .take(LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(Error::file(subject))?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(Error::file(subject)(
+            std::io::ErrorKind::FileTooLarge.into(),
+        ));
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::file(subject)(std::io::ErrorKind::InvalidData.into()))?;
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    Ok(lines.join(","))
+}

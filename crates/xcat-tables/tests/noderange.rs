@@ -1,0 +1,87 @@
+//! Ranges against what xCAT answered.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use noderange::Options;
+use serde_json::Value;
+use support::{Scratch, cases, change, fixture, judge, vectors};
+
+fn text(value: &Value) -> Vec<String> {
+    let items = value.as_array().unwrap().iter();
+    items
+        .map(|item| item.as_str().unwrap().to_string())
+        .collect()
+}
+
+fn options(case: &Value) -> Options {
+    let given = &case["options"];
+    let flag = |name: &str, default| given[name].as_bool().unwrap_or(default);
+    let word = |name: &str, default: &str| given[name].as_str().unwrap_or(default).to_string();
+    Options {
+        verify: flag("verify", true),
+        honor_excludenodes: flag("honor_excludenodes", true),
+        generic: flag("genericrange", false),
+        prefix: word("prefix", "node"),
+        suffix: word("suffix", ""),
+        files: Some(
+            vectors()
+                .join("fixtures")
+                .join(case["tables"].as_str().unwrap()),
+        ),
+        ..Options::default()
+    }
+}
+
+fn check(case: &Value, tables: &Scratch) -> Result<(), String> {
+    let excluded = case["options"]["excludenodes"].as_str();
+    change(&tables.tables, &["site"], |t| {
+        t.delete("site", &[("key", "excludenodes")])?;
+        match excluded {
+            Some(range) => t.put(
+                "site",
+                &[("key", "excludenodes")],
+                &[("value", Some(range))],
+            ),
+            None => Ok(()),
+        }
+    })
+    .unwrap();
+    let range = case["range"].as_str().unwrap();
+    let found = tables.tables.expand(range, &options(case));
+    let found = match (found, &case["error"]) {
+        (Ok(found), Value::Null) => found,
+        (Err(_), Value::String(_)) => return Ok(()),
+        (Ok(_), _) => return Err("no error".into()),
+        (Err(error), _) => return Err(error.to_string()),
+    };
+    let nodes: Vec<String> = found.nodes.into_iter().collect();
+    if nodes != text(&case["nodes"]) {
+        return Err(format!("{range}: {nodes:?} for {}", case["nodes"]));
+    }
+    if found.missed != text(&case["missed"]) {
+        return Err(format!(
+            "{range}: missed {:?} for {}",
+            found.missed, case["missed"]
+        ));
+    }
+    Ok(())
+}
+
+#[test]
+fn ranges_are_expanded_as_xcat_does() {
+    let mut tables: BTreeMap<String, Scratch> = BTreeMap::new();
+    for name in ["basic", "hpc", "empty"] {
+        let scratch = fixture(name);
+        scratch.tables.create_missing().unwrap();
+        tables.insert(name.into(), scratch);
+    }
+    let results = cases("noderange.jsonl").into_iter().map(|case| {
+        let id = case["id"].as_str().unwrap().to_string();
+        let result = check(&case, &tables[case["tables"].as_str().unwrap()]);
+        (id, result)
+    });
+    judge("noderange-unmet.txt", results.collect());
+}
