@@ -155,9 +155,7 @@ fn count_up(work: &mut Work<'_>, base: &str, steps: &str) -> Result<Vec<String>,
         .bytes()
         .take_while(u8::is_ascii_digit)
         .fold(0, |n, b| {
-            n
-                .saturating_mul(10)
-                .saturating_add(usize::from(b - b'0'))
+            n.saturating_mul(10).saturating_add(usize::from(b - b'0'))
         });
     let Some((head, number, tail)) = last_number(base) else {
         // What xCAT makes of a name without such a number.
