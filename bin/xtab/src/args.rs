@@ -17,7 +17,7 @@ pub(crate) struct Args {
     #[arg(short = 'h', long, global = true, action = clap::ArgAction::Help)]
     pub(crate) help: Option<bool>,
     /// Show the version
-    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Version)]
+    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     pub(crate) version: Option<bool>,
 }
 
