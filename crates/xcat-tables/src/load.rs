@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
 use crate::records::Records;
+use crate::session::Make;
 use crate::sqlite::{self, Content, Place, quoted};
-use crate::transaction::Make;
 use crate::{Error, Tables, Transaction, restore, table_names};
 
 /// More than any table is.

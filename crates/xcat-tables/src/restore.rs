@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::records::{Records, RestoreError, records};
+use crate::records::{Records, records};
+use crate::session::Make;
 use crate::sqlite::Cell;
-use crate::transaction::Make;
-use crate::{Error, Tables, Transaction, schema};
+use crate::{Error, RestoreError, Tables, Transaction, schema};
 
 /// The name of the table that a dump belongs to: the file's, up to the first dot.
 pub fn table_of(file: &Path) -> Option<&str> {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::session::{Make, Session};
 use crate::sqlite::{self, Content, Place};
-use crate::transaction::{Make, Session};
 use crate::{Error, Location, Row, Transaction, resolve, schema};
 
 /// A set of tables. Holds no connection: each call opens what it needs and closes it before it

@@ -2,8 +2,10 @@
 //! are applied to the node's name; what stands in parentheses in the latter is computed.
 
 mod functions;
+mod literals;
 mod parse;
 mod run;
+mod words;
 
 use noderange::pattern::Pattern;
 
