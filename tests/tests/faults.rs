@@ -217,3 +217,27 @@ fn fronts_name_the_peer_for_one_request_on_standard_input() {
             .contains("<error>the peer's address is not known")
     );
 }
+
+#[test]
+fn tables_that_cannot_be_written_are_said_without_being_asked() {
+    let cluster = Cluster::new(1);
+    fs::remove_file(cluster.path("tables/nics.sqlite")).unwrap();
+    let mut scan = cluster.start("getadapter", &["n1", "--timeout", "60"]);
+    cluster.booted();
+    let answer = Node::of(&cluster, 1).say(report_xml("", &["eno1"]).as_bytes());
+    assert!(
+        answer.unwrap().contains("serverdone"),
+        "it is safe all the same"
+    );
+    assert!(scan.stderr_line("nics").contains("nics"));
+    cluster.run("xtab", &["init"]).code(0);
+    let finished = scan.finish();
+    finished.code(0);
+    assert!(cluster.stored("n1").is_some());
+    assert_eq!(
+        finished.stderr.matches("nics").count(),
+        1,
+        "said once: {}",
+        finished.stderr
+    );
+}

@@ -250,7 +250,7 @@ fn what_is_acknowledged_has_been_synced() {
     let text = fs::read_to_string(&log).unwrap();
     let at = |what: &dyn Fn(&str) -> bool| {
         text.lines()
-            .position(|line| what(line))
+            .position(what)
             .unwrap_or_else(|| panic!("missing in:\n{text}"))
     };
     let file = at(&|line| line.starts_with("fsync(") && line.contains(".new>"));

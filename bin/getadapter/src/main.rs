@@ -134,6 +134,7 @@ impl<'a> Speaker<'a> {
                 complain(NAME, &format!("{node}: {why}"));
                 self.settled(node, exit::SOME_FAILED);
             }
+            Said::Trouble(text) => complain(NAME, text),
             Said::Remark(text) if self.args.verbose => complain(NAME, text),
             Said::Remark(_) | Said::Progress(_) => {}
         }

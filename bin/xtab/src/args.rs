@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 /// Makes, dumps, restores, reads and changes xCAT's tables.
 #[derive(Debug, Parser)]
-#[command(name = "xtab", version = program::VERSION, disable_version_flag = true, disable_help_flag = true, disable_help_subcommand = true)]
+#[command(name = "xtab", version = program::VERSION, disable_version_flag = true, disable_help_flag = true, disable_help_subcommand = true, propagate_version = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -30,6 +30,8 @@ pub enum Said<'a> {
     Failed(&'a str, &'a str),
     /// For the log, or for people who want to know more.
     Remark(&'a str),
+    /// For an administrator, always: something around the nodes does not work. Said once.
+    Trouble(&'a str),
     /// Something was counted; about once a second and at each answer.
     Progress(Progress<'a>),
 }
@@ -79,8 +81,11 @@ pub fn scan(
     let deadline = Instant::now() + options.timeout;
     let tables = Tables::open(location)?;
     let watch_chain = program::paths::xcat_command("xcatd").is_some();
-    let (mut waiter, remarks) = Waiter::open(Place::open(tables)?, "getadapter", watch_chain)?;
-    remarks.iter().for_each(|remark| say(Said::Remark(remark)));
+    let (mut waiter, news) = Waiter::open(Place::open(tables)?, "getadapter", watch_chain)?;
+    news.remarks.iter().for_each(|text| say(Said::Remark(text)));
+    news.troubles
+        .iter()
+        .for_each(|text| say(Said::Trouble(text)));
     let nodes: Vec<String> = plan.boot.iter().chain(&plan.live).cloned().collect();
     let taken = waiter.claim(&nodes, options.timeout.as_secs())?;
     for (node, holder) in &taken.held {
@@ -100,6 +105,7 @@ pub fn scan(
         armed: BTreeSet::new(),
         to_release: Vec::new(),
         releasing: false,
+        troubles: news.troubles.into_iter().collect(),
     };
     let claimed: BTreeSet<&String> = taken.claimed.iter().collect();
     let boot: Vec<String> = plan
@@ -131,6 +137,7 @@ struct Run<'a> {
     armed: BTreeSet<String>,
     to_release: Vec<String>,
     releasing: bool,
+    troubles: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -278,13 +285,13 @@ impl Run<'_> {
             }
             (Task::Release, What::Line(line)) => {
                 if let Some(Step::Failed(node, why)) = Step::parse(&line) {
-                    say(Said::Remark(&format!("{node}: {why}")));
+                    say(Said::Trouble(&format!("{node}: {why}")));
                 }
             }
             (Task::Release, What::Ended(result)) => {
                 self.releasing = false;
                 if let Err(why) = result {
-                    say(Said::Remark(&format!("boot targets: {why}")));
+                    say(Said::Trouble(&format!("boot targets: {why}")));
                 }
             }
             (Task::Boot(_), What::Ended(Ok(_))) | (Task::Live(_), What::Line(_)) => {}
@@ -324,9 +331,13 @@ impl Run<'_> {
     }
 
     fn take_news(&mut self, news: News, say: &mut dyn FnMut(Said<'_>)) {
-        news.remarks
-            .iter()
-            .for_each(|remark| say(Said::Remark(remark)));
+        news.remarks.iter().for_each(|text| say(Said::Remark(text)));
+        for trouble in news.troubles {
+            if !self.troubles.contains(&trouble) {
+                say(Said::Trouble(&trouble));
+                self.troubles.insert(trouble);
+            }
+        }
         for answer in news.answers {
             say(Said::Answered(&answer));
             self.state.remove(&answer.node);

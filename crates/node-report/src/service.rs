@@ -58,6 +58,7 @@ pub fn open(
         .local_addr()
         .map_err(|error| Error::Host(error.to_string()))?;
     let context = ServerContext::new(&summon::identity()?, None)?;
+    context.rehearse()?;
     let listener = Listener::new(service, socket, context)?;
     held.publish(&address.to_string())?;
     Ok(Some(Running {

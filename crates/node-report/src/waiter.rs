@@ -43,8 +43,11 @@ pub struct Answer {
 pub struct News {
     /// Nodes that have answered, each once.
     pub answers: Vec<Answer>,
-    /// What should be said or logged: reports put aside, a busy table, frames that made no sense.
+    /// For who wants to know more: a FIFO made again, frames that made no sense.
     pub remarks: Vec<String>,
+    /// What an administrator has to know, though nothing is lost: tables that cannot be used, reports
+    /// put aside, claims that others took.
+    pub troubles: Vec<String>,
 }
 
 /// A process that waits for nodes.
@@ -69,11 +72,7 @@ pub struct Waiter {
 impl Waiter {
     /// Listens: from here on whoever rings is heard. What dead processes left is cleaned up and what
     /// waits in the spool applied.
-    pub fn open(
-        place: Place,
-        command: &str,
-        watch_chain: bool,
-    ) -> Result<(Waiter, Vec<String>), Error> {
+    pub fn open(place: Place, command: &str, watch_chain: bool) -> Result<(Waiter, News), Error> {
         inbox::sweep(&place.run)?;
         let inbox = Inbox::open(&place.run, place.me.pid)?;
         let nonce = nonce()?;
@@ -92,7 +91,7 @@ impl Waiter {
         };
         let mut news = News::default();
         waiter.look(&mut news);
-        Ok((waiter, news.remarks))
+        Ok((waiter, news))
     }
 
     /// The 128 bits, in hex, that the boot target hands to our agents.
@@ -179,14 +178,14 @@ impl Waiter {
                     self.inbox = inbox;
                     news.remarks.push("the FIFO was removed; made again".into());
                 }
-                Err(error) => news.remarks.push(error.to_string()),
+                Err(error) => news.troubles.push(error.to_string()),
             }
         }
         self.look(&mut news);
         if !self.waiting.is_empty()
             && let Err(error) = self.watch(&mut news)
         {
-            news.remarks.push(error.to_string());
+            news.troubles.push(error.to_string());
         }
         news
     }
@@ -198,7 +197,7 @@ impl Waiter {
         let nodes: Vec<String> = self.waiting.iter().cloned().collect();
         let place = &self.place;
         if let Err(error) = claim::release(&place.tables, &place.me, &nodes) {
-            news.remarks.push(error.to_string());
+            news.troubles.push(error.to_string());
         }
         // What the FIFO holds of a Perl poster would go with it.
         let bytes = self.inbox.drain();
@@ -214,7 +213,7 @@ impl Waiter {
         }
         match place.apply() {
             Ok(outcome) => sort_out(outcome, waiting, &mut news),
-            Err(error) => news.remarks.push(error.to_string()),
+            Err(error) => news.troubles.push(error.to_string()),
         }
         (news, std::mem::take(&mut self.waiting))
     }
@@ -223,7 +222,7 @@ impl Waiter {
         match perl_frame::report(message, &self.waiting) {
             Ok(report) => {
                 if let Some(Err(error)) = self.place.spool.store(&[report]).pop() {
-                    news.remarks.push(error.to_string());
+                    news.troubles.push(error.to_string());
                 }
             }
             Err(why) => news
@@ -238,7 +237,7 @@ impl Waiter {
                 self.transactions += outcome.transactions;
                 sort_out(outcome, &mut self.waiting, news);
             }
-            Err(error) => news.remarks.push(error.to_string()),
+            Err(error) => news.troubles.push(error.to_string()),
         }
     }
 
@@ -260,7 +259,7 @@ impl Waiter {
             if let Some(thief) = claim.filter(|_| !ours)
                 && self.lost.insert(node.clone())
             {
-                news.remarks.push(format!(
+                news.troubles.push(format!(
                     "{node}: its claim was taken by {}",
                     thief.holder_text()
                 ));
@@ -308,7 +307,7 @@ fn sort_out(outcome: Outcome, waiting: &mut BTreeSet<String>, news: &mut News) {
             program::syslog::Level::Warning,
             &format!("{file}: put into rejected/: {why}"),
         );
-        news.remarks
+        news.troubles
             .push(format!("{file}: put into rejected/: {why}"));
     }
     // Of two reports of one node in the same look the newer one is the answer.

@@ -1,11 +1,10 @@
 //! The lock and its epoch.
-#![allow(unsafe_code)] // A descriptor by number, as it comes through exec.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::exit)]
 
 #[path = "../../fork-worker/tests/support/mod.rs"]
 mod support;
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -261,8 +260,7 @@ fn through_exec() {
     // We die, as far as the lock is concerned: no drop.
     let number = held.as_fd_number();
     std::mem::forget(held);
-    // SAFETY: its owner was forgotten.
-    drop(unsafe { OwnedFd::from_raw_fd(number) });
+    nix::unistd::close(number).unwrap();
     assert!(kind.try_hold().unwrap().is_none());
     let published = loop {
         let published = kind.wait_published(LONG).unwrap().unwrap();
@@ -285,8 +283,7 @@ fn inherited_by_the_program() {
         return adoption_is_refused();
     };
     let kind = Kind::new(Path::new(&dir), "callbackd").unwrap();
-    // SAFETY: it came through exec for this purpose.
-    let descriptor = unsafe { OwnedFd::from_raw_fd(number.parse().unwrap()) };
+    let descriptor = fork_worker::inherited::adopt_writable(number.parse().unwrap()).unwrap();
     let held = kind.adopt(descriptor).unwrap();
     assert_eq!(held.epoch(), 1);
     held.publish("new").unwrap();

@@ -9,6 +9,7 @@ mod error;
 mod identity;
 mod pem;
 mod pin;
+mod rehearsal;
 mod server;
 mod settings;
 mod stream;

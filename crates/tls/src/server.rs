@@ -8,6 +8,7 @@ use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslVerifyMode};
 use openssl::stack::Stack;
 use openssl::x509::X509Name;
 
+use crate::rehearsal::rehearse;
 use crate::settings::{context, trust_authority};
 use crate::{Error, Identity, Pin, Stream, pem};
 
@@ -72,6 +73,15 @@ impl ServerContext {
     /// As there.
     pub fn accept_by(&self, socket: TcpStream, deadline: Instant) -> Result<Stream, Error> {
         self.shake(socket, Some(deadline))
+    }
+
+    /// Shakes hands with itself in memory, so that children forked later find OpenSSL's algorithms
+    /// ready: before the first fork, once. False: it did not get through, which costs only time later.
+    ///
+    /// # Errors
+    /// [`Error::Library`] if the library cannot even begin.
+    pub fn rehearse(&self) -> Result<bool, Error> {
+        rehearse(&self.context)
     }
 
     /// The pin of our key, for those who shall know us by it.
