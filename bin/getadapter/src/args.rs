@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(crate) max_nodes: usize,
     /// Say what would be done, and do nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["json", "diff"])]
     pub(crate) dry_run: bool,
     /// One JSON object per adapter and line
     #[arg(long)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use adapter_scan::{Options, Plan, Progress as Counted, Said, Summary};
 use anyhow::Context;
-use program::{Interrupt, Output, Progress, StatusFd, complain, escape, exit};
+use program::{Interrupt, Output, Progress, StatusFd, Usage, complain, escape, exit};
 use std::os::fd::AsFd;
 use xcat_tables::{Location, Tables};
 
@@ -28,6 +28,9 @@ fn getadapter(args: Args) -> anyhow::Result<u8> {
     let location = Location::find()?;
     let tables = Tables::open(&location)?;
     let nodes = tables.select(&args.noderange, &mut std::io::stdin().lock())?;
+    if nodes.is_empty() {
+        return Err(Usage(format!("{}: names no node", args.noderange)).into());
+    }
     program::guard(nodes.len(), args.max_nodes, "boot and ask")?;
     let options = Options {
         force: args.force,
@@ -61,6 +64,9 @@ impl<'a> Speaker<'a> {
         let adopt = |fd| {
             fork_worker::inherited::adopt_writable(fd).with_context(|| format!("--status-fd: {fd}"))
         };
+        if let Some(path) = &args.failed_to {
+            program::may_write(path).with_context(|| format!("--failed-to: {}", path.display()))?;
+        }
         let status = args.status_fd.map(adopt).transpose()?.map(StatusFd::new);
         Ok(Speaker {
             args,
@@ -78,7 +84,8 @@ impl<'a> Speaker<'a> {
             );
             self.settled(node, exit::DONE);
         }
-        if plan.boot.is_empty() && plan.live.is_empty() {
+        let nothing = plan.boot.is_empty() && plan.live.is_empty() && plan.refused.is_empty();
+        if nothing {
             complain(NAME, "No adapter information need to inspect.");
         } else if !plan.boot.is_empty() {
             let sets = plan.boot.len().div_ceil(self.args.fanout as usize);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use node_reboot::Power;
 use node_report::Addresses;
 use xcat_tables::Tables;
 
@@ -69,6 +70,10 @@ pub fn plan(tables: &Tables, nodes: &[String], options: &Options) -> Result<Plan
             Some(_) if options.live => plan.live.push(node),
             Some(why) => drop(plan.refused.insert(node, format!("runs an operating system ({why}); --live asks it as it is, --reboot-running reboots it"))),
         }
+    }
+    // Without a way to boot them nothing can be done: that is said before anything is touched.
+    if !plan.boot.is_empty() {
+        Power::find(tables)?;
     }
     let vetoes = fork_worker::veto::consult(
         &program::paths::config_dir().join("veto.d"),

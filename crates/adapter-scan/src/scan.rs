@@ -104,7 +104,7 @@ pub fn scan(
         state: BTreeMap::new(),
         armed: BTreeSet::new(),
         to_release: Vec::new(),
-        releasing: false,
+        releasing: Vec::new(),
         troubles: news.troubles.into_iter().collect(),
     };
     let claimed: BTreeSet<&String> = taken.claimed.iter().collect();
@@ -136,7 +136,7 @@ struct Run<'a> {
     state: BTreeMap<String, (State, Instant)>,
     armed: BTreeSet<String>,
     to_release: Vec<String>,
-    releasing: bool,
+    releasing: Vec<String>,
     troubles: BTreeSet<String>,
 }
 
@@ -247,9 +247,11 @@ impl Run<'_> {
                 say,
             );
         }
-        self.to_release = std::mem::take(&mut self.armed).into_iter().collect();
-        self.releasing = false;
         self.crew.terminate();
+        // Those that have answered, those that have not, and those of a release that was just ended:
+        // releasing twice changes nothing.
+        self.to_release.append(&mut self.releasing);
+        self.to_release.extend(std::mem::take(&mut self.armed));
         self.crew = Crew::new(Limits::fanout(1));
         self.start_release();
         while !self.crew.is_idle() {
@@ -289,7 +291,7 @@ impl Run<'_> {
                 }
             }
             (Task::Release, What::Ended(result)) => {
-                self.releasing = false;
+                self.releasing.clear();
                 if let Err(why) = result {
                     say(Said::Trouble(&format!("boot targets: {why}")));
                 }
@@ -350,11 +352,10 @@ impl Run<'_> {
 
     /// Nodes that have answered go back to their own boot target at once, one child at a time.
     fn start_release(&mut self) {
-        if !self.releasing && !self.to_release.is_empty() {
-            self.releasing = true;
-            let nodes = std::mem::take(&mut self.to_release);
-            self.crew
-                .start(Task::Release, boot::release(self.location.clone(), nodes));
+        if self.releasing.is_empty() && !self.to_release.is_empty() {
+            self.releasing = std::mem::take(&mut self.to_release);
+            let job = boot::release(self.location.clone(), self.releasing.clone());
+            self.crew.start(Task::Release, job);
         }
     }
 

@@ -41,6 +41,8 @@ pub fn open(
     passed: Option<TcpListener>,
     listen_at: Option<SocketAddr>,
 ) -> Result<Option<Running>, Error> {
+    // Tables that cannot be used are said now, not to the first node.
+    let tables = Tables::open(&service.location)?;
     let kind = summon::kind()?;
     let held = match (kind.try_hold()?, stand_by) {
         (None, Some(interrupt)) => kind.stand_in_line()?.wait(&[interrupt], None)?.held,
@@ -52,7 +54,7 @@ pub fn open(
     let socket = match (passed, listen_at) {
         (Some(socket), _) => socket,
         (None, Some(address)) => listening(address)?,
-        (None, None) => everywhere(summon::port(&Tables::open(&service.location)?)?)?,
+        (None, None) => everywhere(summon::port(&tables)?)?,
     };
     let address = socket
         .local_addr()

@@ -44,11 +44,24 @@ pub fn run<A: clap::Parser>(name: &str, work: impl FnOnce(A) -> anyhow::Result<u
     match work(args) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            complain(name, &format!("{error:#}"));
+            complain(name, &chain(&error));
             let usage = error.chain().any(|cause| cause.is::<Usage>());
             ExitCode::from(if usage { exit::USAGE } else { exit::NOTHING })
         }
     }
+}
+
+/// An error and its causes in one line. A cause whose text the error before it has already said is
+/// not said twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !message.contains(&cause) {
+            let colon = if message.is_empty() { "" } else { ": " };
+            message = format!("{message}{colon}{cause}");
+        }
+    }
+    message
 }
 
 /// Writes `name: message` to standard error, escaped, in one write. A closed standard error is
@@ -84,6 +97,14 @@ fn usage_message(error: &clap::Error) -> String {
     let why = match (error.kind(), &subject) {
         (ErrorKind::UnknownArgument, Some(_)) => "no such option or argument".to_string(),
         (ErrorKind::MissingRequiredArgument, Some(_)) => "is required".to_string(),
+        (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand, _) => {
+            "a command is required".to_string()
+        }
+        // clap says the subject again: `invalid value 'x' for '--pin <HEX>': why`.
+        (ErrorKind::ValueValidation, Some(subject)) => {
+            let again = format!(" for '{subject}'");
+            first.replace(&again, "")
+        }
         _ => first.to_string(),
     };
     match subject {

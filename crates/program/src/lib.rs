@@ -17,5 +17,5 @@ pub use escape::escape;
 pub use front::{Usage, VERSION, complain, exit, run};
 pub use guard::guard;
 pub use interrupt::Interrupt;
-pub use output::{Output, StatusFd, write_failed};
+pub use output::{Output, StatusFd, may_write, write_failed};
 pub use progress::Progress;

@@ -70,3 +70,12 @@ pub fn write_failed(path: &std::path::Path, noderange: &str) -> io::Result<()> {
     std::fs::write(&beside, format!("{noderange}\n"))?;
     std::fs::rename(&beside, path)
 }
+
+/// Looks whether [`write_failed`] will be able to write there: to be known before the work, not after.
+pub fn may_write(path: &std::path::Path) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(std::path::Path::new("."));
+    Ok(nix::unistd::access(parent, nix::unistd::AccessFlags::W_OK)?)
+}
