@@ -347,3 +347,42 @@ fn names_from_the_tables_cannot_reach_a_terminal() {
         .run(&["get", "all", "groups"])
         .ok("n\\u{1b}[2J: all\n");
 }
+
+/// The cases of nodels that ask for columns and use none of its options or conditions.
+#[test]
+fn get_prints_what_nodels_prints() {
+    let file = fixture("ops").join("../../nodels.jsonl");
+    let tables = Tables::loaded("ops");
+    tables.run(&["init"]).ok("");
+    let mut seen = 0;
+    for line in std::fs::read_to_string(file).unwrap().lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let words: Vec<&str> = case["cmd"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|word| word.as_str().unwrap())
+            .collect();
+        let [_, range, columns @ ..] = &words[..] else {
+            continue;
+        };
+        let ours = |word: &&str| {
+            !word.contains('=')
+                && !word.contains('~')
+                && (word.contains('.') || ["groups", "mgt"].contains(word))
+        };
+        if range.starts_with('-')
+            || columns.is_empty()
+            || !columns.iter().all(ours)
+            || case["rc"] != 0
+        {
+            continue;
+        }
+        let found = tables.run(&[&["get", range][..], columns].concat());
+        let mut lines: Vec<&str> = found.out.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(json!(lines), case["stdout_lines_sorted"], "{words:?}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen}");
+}

@@ -180,3 +180,43 @@ fn culprit(directory: &Path, names: &[&str], error: rusqlite::Error) -> Error {
         table: held.copied().unwrap_or(first).into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use rusqlite::limits::Limit;
+
+    /// The build flag in .cargo/config.toml: without it ten files would be the most.
+    const ATTACHED: i32 = 125;
+
+    #[test]
+    fn the_limit_of_attached_files_is_the_highest() {
+        let connection = Connection::open_in_memory().unwrap();
+        let limit = connection.limit(Limit::SQLITE_LIMIT_ATTACHED).unwrap();
+        assert_eq!(limit, ATTACHED);
+    }
+
+    #[test]
+    fn as_many_tables_as_files_can_be_attached_and_no_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..=ATTACHED + 1).map(|n| format!("t{n}")).collect();
+        let column = |name: &String| (name.clone(), "a TEXT".to_string());
+        let declared: BTreeMap<String, String> = names.iter().map(column).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let begin =
+            |names: &[&str]| Session::begin(directory.path(), names, Make::Known(&declared));
+        let most = begin(&names[..names.len() - 1]).unwrap();
+        most.transaction()
+            .insert("t125", &[("a", Some("x"))])
+            .unwrap();
+        most.commit(directory.path()).unwrap();
+        assert!(matches!(begin(&names), Err(Error::TooMany(127))));
+        assert!(matches!(begin(&[]), Err(Error::TooMany(0))));
+        let again = begin(&["t125"]).unwrap();
+        assert_eq!(
+            again.transaction().rows("t125").unwrap()[0].get("a"),
+            Some("x")
+        );
+    }
+}

@@ -138,6 +138,11 @@ pub(crate) fn open(directory: &Path, table: &str) -> Result<Option<Connection>, 
     }
     let mut connection = Connection::open_with_flags(&path, flags()).map_err(Error::sql(table))?;
     be_patient(&mut connection, table)?;
+    // Passwords are in these tables: nothing of them goes into files under /tmp. And what a file's
+    // own schema says is data, not program.
+    connection
+        .execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF")
+        .map_err(Error::sql(table))?;
     Ok(Some(connection))
 }
 
