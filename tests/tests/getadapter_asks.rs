@@ -44,6 +44,11 @@ fn a_node_that_reports_is_shown_and_stored() {
     );
     assert!(cluster.claims().is_empty());
     assert!(cluster.waiting().is_empty());
+    // The boot target was for once: nobody boots into genesis again.
+    let chain = cluster.run("xtab", &["dump", "chain"]).stdout;
+    assert!(!chain.contains("\"runcmd="), "{chain}");
+    let saved = std::fs::read_dir(cluster.path("var/lib/xcat-nodetools/boot")).unwrap();
+    assert_eq!(saved.count(), 0, "no way back is left untaken");
 }
 
 #[test]

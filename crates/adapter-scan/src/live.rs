@@ -1,5 +1,6 @@
 //! Asking a node that runs: `findadapter-agent --print` over ssh, no reboot.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use boot_target::Ending;
@@ -24,8 +25,8 @@ const OPTIONS: [&str; 5] = [
 ];
 
 /// The job that asks one node; its verdict is the node's XML on one line's worth of JSON text.
-pub(crate) fn job(node: String) -> Job {
-    Job::new(move |_| ask(&node))
+pub(crate) fn job(node: String, address: Option<IpAddr>) -> Job {
+    Job::new(move |_| ask(&node, address))
         .deadline(DEADLINE)
         .line_limit(2 << 20)
 }
@@ -37,8 +38,13 @@ pub(crate) fn facts(verdict: &str) -> Result<adapter_facts::Facts, String> {
     Ok(adapter_facts::from_request(&root))
 }
 
-fn ask(node: &str) -> Result<String, String> {
+fn ask(node: &str, address: Option<IpAddr>) -> Result<String, String> {
     let mut arguments: Vec<String> = OPTIONS.map(String::from).into();
+    // The tables' address where they have one: names need not resolve, keys stay the name's.
+    if let Some(address) = address {
+        arguments.push(format!("-oHostName={address}"));
+        arguments.push(format!("-oHostKeyAlias={node}"));
+    }
     // After `--` no name can be an option.
     arguments.extend(["--".into(), node.into(), "findadapter-agent --print".into()]);
     let mut spec = Spec::new("ssh").args(arguments).deadline(DEADLINE);

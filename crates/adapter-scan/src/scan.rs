@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use boot_target::Target;
 use fork_worker::{Crew, Event, Limits, What};
-use node_report::{Answer, News, Place, Report, Waiter};
+use node_report::{Addresses, Answer, News, Place, Report, Waiter};
 use xcat_tables::{Location, Tables};
 
 use crate::boot::{self, Step};
@@ -176,9 +176,15 @@ impl Run<'_> {
             self.state
                 .extend(boot.iter().map(|node| (node.clone(), (State::Queued, now))));
         }
+        let known = if live.is_empty() {
+            Addresses::default()
+        } else {
+            Addresses::read(&self.waiter.place().tables)?
+        };
         for node in live {
-            self.crew
-                .start(Task::Live(node.clone()), live::job(node.clone()));
+            let address = known.iter().find(|(_, owner)| owner == node);
+            let job = live::job(node.clone(), address.map(|(address, _)| address));
+            self.crew.start(Task::Live(node.clone()), job);
             self.state.insert(node.clone(), (State::Booting, now));
         }
         Ok(())
