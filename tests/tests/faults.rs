@@ -241,3 +241,40 @@ fn tables_that_cannot_be_written_are_said_without_being_asked() {
         finished.stderr
     );
 }
+
+#[test]
+fn a_callbackd_that_is_killed_in_the_wait_is_started_again() {
+    let cluster = Cluster::new(1);
+    let mut callbackd = cluster.start("callbackd", &[]);
+    callbackd.stdout_line("ready");
+    let scan = cluster.start("getadapter", &["n1", "--timeout", "60"]);
+    cluster.booted();
+    drop(callbackd);
+    let node = Node::of(&cluster, 1);
+    let started = std::time::Instant::now();
+    // A node of ours tries again until it is heard.
+    while !node
+        .say(report_xml("", &["eno1"]).as_bytes())
+        .is_ok_and(|answer| answer.contains("serverdone"))
+    {
+        assert!(started.elapsed().as_secs() < 50, "nobody listens");
+        std::thread::yield_now();
+    }
+    scan.finish().code(0);
+}
+
+#[test]
+fn a_report_acknowledged_just_before_the_end_counts() {
+    // The waiter is stopped; its node reports with the claim's nonce; then it is asked to end at once.
+    let cluster = Cluster::new(1);
+    let scan = cluster.start("getadapter", &["n1", "--timeout", "60"]);
+    let boot = cluster.booted();
+    scan.signal(Signal::SIGSTOP);
+    let nonce = format!("<nonce>{}</nonce>\n", boot.nonce);
+    let answer = Node::of(&cluster, 1).say(report_xml(&nonce, &["eno1"]).as_bytes());
+    assert!(answer.unwrap().contains("serverdone"));
+    scan.signal(Signal::SIGTERM);
+    scan.signal(Signal::SIGCONT);
+    scan.finish().code(0);
+    assert!(cluster.stored("n1").is_some());
+}

@@ -250,7 +250,7 @@ fn of_two_reports_the_newer_stays() {
     let applied = std::fs::read_to_string(cluster.spool().join("applied/n1")).unwrap();
     let mut older: serde_json::Value = serde_json::from_str(&applied).unwrap();
     older["received"] = 1_000.into();
-    older["adapters"][0]["interface"] = "old0".into();
+    older["facts"]["adapters"][0]["interface"] = "old0".into();
     std::fs::write(
         cluster.spool().join("00000000000000001000.1.n1"),
         older.to_string(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use boot_target::Target;
@@ -106,6 +107,8 @@ pub fn scan(
         to_release: Vec::new(),
         releasing: Vec::new(),
         troubles: news.troubles.into_iter().collect(),
+        listener: None,
+        interrupted: false,
     };
     let claimed: BTreeSet<&String> = taken.claimed.iter().collect();
     let boot: Vec<String> = plan
@@ -138,6 +141,9 @@ struct Run<'a> {
     to_release: Vec<String>,
     releasing: Vec<String>,
     troubles: BTreeSet<String>,
+    /// callbackd's program, and where it listened when nodes were told.
+    listener: Option<(PathBuf, String)>,
+    interrupted: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -160,6 +166,7 @@ impl Run<'_> {
         let now = Instant::now();
         if !boot.is_empty() {
             let published = node_report::listener(&options.callbackd)?;
+            self.listener = Some((options.callbackd.clone(), published.clone()));
             let target = Target {
                 action: ACTION.into(),
                 report: node_report::reachable(&self.waiter.place().tables, &published)?,
@@ -219,14 +226,31 @@ impl Run<'_> {
             }
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + TICK;
+                self.keep_listening(say);
                 let news = self.waiter.tick();
                 self.take_news(news, say);
                 say(Said::Progress(self.progress()));
             }
             if ready.readable.contains(&0) {
-                return say(Said::Remark("interrupted"));
+                self.interrupted = true;
+                return;
             }
             self.start_release();
+        }
+    }
+
+    /// A callbackd that was killed is started again: nodes are still on their way.
+    fn keep_listening(&mut self, say: &mut dyn FnMut(Said<'_>)) {
+        let Some((callbackd, address)) = &self.listener else {
+            return;
+        };
+        let trouble = match node_report::listener(callbackd) {
+            Ok(now) if now == *address => return,
+            Ok(now) => format!("callbackd listens at {now}, nodes were told {address}"),
+            Err(error) => error.to_string(),
+        };
+        if self.troubles.insert(trouble.clone()) {
+            say(Said::Trouble(&trouble));
         }
     }
 
@@ -238,6 +262,10 @@ impl Run<'_> {
         say(Said::Remark(&format!(
             "reports were stored in {transactions} transactions"
         )));
+        let ended = match self.interrupted {
+            true => "interrupted before it answered",
+            false => "Timeout to get the adapter information",
+        };
         for node in &missing {
             let last = match self.state.get(node) {
                 Some((State::Booting, since)) => {
@@ -246,12 +274,7 @@ impl Run<'_> {
                 Some((State::Off, _)) => "last known: switched off".into(),
                 _ => "last known: not yet started".into(),
             };
-            fail(
-                &mut self.summary,
-                node,
-                &format!("Timeout to get the adapter information ({last})"),
-                say,
-            );
+            fail(&mut self.summary, node, &format!("{ended} ({last})"), say);
         }
         self.crew.terminate();
         // Those that have answered, those that have not, and those of a release that was just ended:

@@ -52,14 +52,22 @@ impl Addresses {
     }
 
     /// Reads the map: the `hosts` table (`ip`, `otherinterfaces`), `nics.nicips`, then, for nodes
-    /// that those do not know, the resolver (which reads `/etc/hosts`). Blocks on the resolver, so
-    /// it runs in a child.
+    /// that those do not know, the resolver (which reads `/etc/hosts`).
     pub fn read(tables: &Tables) -> Result<Addresses, Error> {
-        let nodes: Vec<String> = tables
-            .rows("nodelist")?
+        let (mut map, others) = Addresses::listed(tables)?;
+        for node in others {
+            resolve(&node).for_each(|address| map.insert(address, &node));
+        }
+        Ok(map)
+    }
+
+    /// The part of it that the tables know, and the nodes that they do not.
+    pub(crate) fn listed(tables: &Tables) -> Result<(Addresses, Vec<String>), Error> {
+        let rows = tables.rows("nodelist")?;
+        let nodes = rows
             .iter()
-            .filter_map(|row| row.get("node").map(String::from))
-            .collect();
+            .filter_map(|row| row.get("node").map(String::from));
+        let nodes: Vec<String> = nodes.collect();
         let mut map = Addresses::default();
         let mut known: BTreeSet<String> = BTreeSet::new();
         for (node, texts) in listed(tables, &nodes)? {
@@ -68,12 +76,8 @@ impl Addresses {
                 known.insert(node.clone());
             }
         }
-        for node in nodes.iter().filter(|node| !known.contains(*node)) {
-            for address in (node.as_str(), 0).to_socket_addrs().into_iter().flatten() {
-                map.insert(address.ip(), node);
-            }
-        }
-        Ok(map)
+        let others = nodes.into_iter().filter(|node| !known.contains(node));
+        Ok((map, others.collect()))
     }
 
     /// The map as lines `address node`, for a pipe.
@@ -92,6 +96,12 @@ impl Addresses {
             self.insert(address, node);
         }
     }
+}
+
+/// What the resolver says; it may take its time.
+pub(crate) fn resolve(node: &str) -> impl Iterator<Item = IpAddr> + use<> {
+    let found = (node, 0).to_socket_addrs().into_iter().flatten();
+    found.map(|address| address.ip())
 }
 
 /// What the tables say of each node's addresses, as texts.

@@ -10,7 +10,7 @@ use crate::Error;
 use crate::claim::{self, Claim, Life, Me};
 use crate::private_dir::PrivateDir;
 use crate::record::{FileName, Report};
-use crate::spool::Spool;
+use crate::spool::{Lock, Spool, Unreadable};
 
 /// The table and the one column that a report changes.
 pub const TABLE: &str = "nics";
@@ -31,6 +31,8 @@ pub struct Place {
     pub spool: Spool,
     /// This process.
     pub me: Me,
+    /// The nonce of our own claims: it counts for us to the last look, when the claims are gone.
+    pub nonce: Option<String>,
 }
 
 /// A report that is in the table now.
@@ -51,10 +53,12 @@ pub struct Applied {
 pub struct Outcome {
     /// Stored, in the order of arrival.
     pub applied: Vec<Applied>,
-    /// Put aside: file and reason, for one line each in the log.
+    /// Put aside: node and reason, for one line each in the log.
     pub rejected: Vec<(String, String)>,
     /// How many transactions that took.
     pub transactions: usize,
+    /// What kept the rest in the spool, for the next time.
+    pub failed: Option<Error>,
 }
 
 /// The stored adapters of each of `nodes` that has any.
@@ -92,23 +96,33 @@ impl Place {
             run,
             spool,
             me,
+            nonce: None,
         })
     }
 
     /// Applies what waits in the spool, except reports of nodes that another living process of this
-    /// host waits for. Tables that are busy leave the files for the next time and are an error.
-    pub fn apply(&self) -> Result<Outcome, Error> {
+    /// host waits for. What is committed is in the outcome even if the rest failed: tables that are
+    /// busy leave the files for the next time.
+    pub fn apply(&self) -> Outcome {
         let mut outcome = Outcome::default();
-        if self.spool.waiting()?.is_empty() {
-            return Ok(outcome);
-        }
-        let _lock = self.spool.lock()?;
+        let mut work = || -> Result<(), Error> {
+            if self.spool.waiting()?.is_empty() {
+                return Ok(());
+            }
+            let lock = self.spool.lock()?;
+            self.apply_locked(&lock, &mut outcome)
+        };
+        outcome.failed = work().err();
+        outcome
+    }
+
+    /// The same for whoever has the lock already.
+    pub(crate) fn apply_locked(&self, _lock: &Lock, outcome: &mut Outcome) -> Result<(), Error> {
         let waiting = self.spool.waiting()?;
         for batch in waiting.chunks(BATCH) {
-            self.apply_batch(batch, &mut outcome)?;
-            outcome.transactions += 1;
+            self.apply_batch(batch, outcome)?;
         }
-        Ok(outcome)
+        Ok(())
     }
 
     fn apply_batch(
@@ -119,49 +133,50 @@ impl Place {
         let mut settled = Vec::new();
         let mut outdated = Vec::new();
         let mut rejected = Vec::new();
-        let first = outcome.applied.len();
-        self.tables
-            .transaction(&[TABLE, claim::TABLE], |change| {
-                let now = change.now()?;
-                let claims = claim::by_node(change)?;
-                let mut newest: HashMap<String, u64> = HashMap::new();
-                let before = batch_columns(change, batch)?;
-                for (file, name) in batch {
-                    match self.fate(
-                        file,
-                        name,
-                        claims.get(&name.node),
-                        newest.get(&name.node),
-                        now,
-                    ) {
-                        Fate::Store(report) => {
-                            newest.insert(report.node.clone(), report.received);
-                            self.store(change, &report, claims.get(&report.node), now)?;
-                            settled.push((file.clone(), report.node.clone()));
-                            outcome.applied.push(Applied {
-                                before: before.get(&report.node).cloned(),
-                                node: report.node,
-                                adapters: report.adapters,
-                                dropped: report.dropped,
-                            });
-                        }
-                        Fate::Reject(why) => rejected.push((file.clone(), why)),
-                        Fate::Outdated => outdated.push(file.clone()),
-                        Fate::NotNow | Fate::Gone => {}
+        let mut applied = Vec::new();
+        let result = self.tables.transaction(&[TABLE, claim::TABLE], |change| {
+            let now = change.now()?;
+            let claims = claim::by_node(change)?;
+            let mut newest: HashMap<String, u64> = HashMap::new();
+            let before = batch_columns(change, batch)?;
+            for (file, name) in batch {
+                match self.fate(
+                    file,
+                    name,
+                    claims.get(&name.node),
+                    newest.get(&name.node),
+                    now,
+                ) {
+                    Fate::Store(report) => {
+                        newest.insert(report.node.clone(), report.received);
+                        self.store(change, &report, claims.get(&report.node), now)?;
+                        settled.push((file.clone(), report.node.clone()));
+                        applied.push(Applied {
+                            before: before.get(&report.node).cloned(),
+                            node: report.node,
+                            adapters: report.facts.adapters,
+                            dropped: report.facts.dropped,
+                        });
                     }
+                    Fate::Reject(why) => rejected.push((file.clone(), name.node.clone(), why)),
+                    Fate::Outdated => outdated.push(file.clone()),
+                    Fate::NotNow | Fate::Gone => {}
                 }
-                Ok::<(), Error>(())
-            })
-            .inspect_err(|_| outcome.applied.truncate(first))?;
+            }
+            Ok::<(), Error>(())
+        });
+        result?;
+        // Committed: from here on it is an outcome, whatever becomes of the files.
+        outcome.transactions += 1;
+        outcome.applied.append(&mut applied);
         for file in &outdated {
             self.spool.discard(file)?;
         }
-        for (file, _) in &rejected {
-            self.spool.reject(file)?;
+        for (file, node, why) in rejected {
+            self.spool.reject(&file, &node)?;
+            outcome.rejected.push((node, why));
         }
-        self.spool.settle(&settled)?;
-        outcome.rejected.extend(rejected);
-        Ok(())
+        Ok(self.spool.settle(&settled)?)
     }
 
     fn fate(
@@ -178,7 +193,8 @@ impl Place {
         }
         let report = match self.spool.read(file) {
             None => return Fate::Gone,
-            Some(Err(why)) => return Fate::Reject(why),
+            Some(Err(Unreadable::System(_))) => return Fate::NotNow,
+            Some(Err(Unreadable::Content(why))) => return Fate::Reject(why),
             Some(Ok(report)) if report.node != name.node => {
                 return Fate::Reject(format!("speaks of {}", report.node));
             }
@@ -187,11 +203,29 @@ impl Place {
         let wanted = claim
             .map(|claim| claim.nonce.as_str())
             .filter(|nonce| !nonce.is_empty());
-        if report.nonce.is_some() && report.nonce.as_deref() != wanted {
-            return Fate::Reject("its nonce is of no present claim".into());
-        }
-        let applied = newer.copied().max(self.spool.applied_at(&report.node));
-        if applied.is_some_and(|applied| applied > report.received) {
+        let proven = match report.nonce.as_deref() {
+            None => false,
+            Some(nonce) if Some(nonce) == wanted || Some(nonce) == self.nonce.as_deref() => true,
+            // Stored before, and the node did not hear of it, or its file came back in a crash.
+            Some(_)
+                if self
+                    .spool
+                    .last(&report.node)
+                    .is_some_and(|last| last.nonce == report.nonce) =>
+            {
+                return Fate::Outdated;
+            }
+            Some(_) => return Fate::Reject("its nonce is of no present claim".into()),
+        };
+        // A clock that was set back must not hide what the present claim asked for.
+        let stored = (!proven)
+            .then(|| self.spool.applied_at(&report.node))
+            .flatten();
+        if newer
+            .copied()
+            .max(stored)
+            .is_some_and(|newest| newest > report.received)
+        {
             return Fate::Outdated;
         }
         Fate::Store(report)
@@ -204,7 +238,7 @@ impl Place {
         claim: Option<&Claim>,
         now: i64,
     ) -> Result<(), Error> {
-        if let Some(text) = column::format(&report.adapters) {
+        if let Some(text) = column::format(&report.facts.adapters) {
             change.put(
                 TABLE,
                 &[("node", report.node.as_str())],

@@ -111,17 +111,16 @@ fn answer(
 
 fn report(root: &Element) -> Result<Ask, String> {
     let facts = adapter_facts::from_request(root);
-    let nonce = root.text_of("nonce").map(|nonce| nonce.trim().to_string());
+    let nonce = root
+        .text_of("nonce")
+        .map(|nonce| nonce.trim().to_string())
+        .filter(|nonce| !nonce.is_empty());
     if nonce.as_ref().is_some_and(|nonce| {
         nonce.len() > NONCE || !nonce.bytes().all(|byte| byte.is_ascii_hexdigit())
     }) {
         return Err("its nonce is none".into());
     }
-    Ok(Ask::Report {
-        nonce,
-        adapters: facts.adapters,
-        dropped: facts.dropped,
-    })
+    Ok(Ask::Report { nonce, facts })
 }
 
 fn gone(error: &io::Error) -> bool {

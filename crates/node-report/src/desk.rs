@@ -6,13 +6,16 @@ use std::time::Duration;
 use fork_worker::{ChildId, Job};
 use xcat_tables::{Location, Tables};
 
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, resolve};
 use crate::apply::Place;
 use crate::destiny::{self, Question};
 use crate::exchange::Reply;
 
 /// Tables may be locked for ten seconds, a resolver may be slow.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// After this line the map has all that the tables know; what follows is the resolver's.
+const LISTED: &str = "listed";
 
 /// Kinds of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,7 +38,8 @@ pub(crate) struct Ended {
 #[derive(Debug)]
 pub(crate) struct Desk {
     location: Location,
-    addresses: Slot<Addresses>,
+    /// The map so far, and whether all that the tables know is in it.
+    addresses: Slot<(Addresses, bool)>,
     apply: Slot<()>,
     chain: Slot<Vec<Option<(ChildId, Question)>>>,
     questions: Vec<(ChildId, Question)>,
@@ -77,15 +81,20 @@ impl Desk {
     /// The next piece of work that may start now.
     pub(crate) fn next(&mut self) -> Option<(Task, Job)> {
         let location = self.location.clone();
-        if self.addresses.start(Addresses::default) {
+        if self.addresses.start(Default::default) {
             return Some((
                 Task::Addresses,
                 job(move |report| {
                     let tables = Tables::open(&location).map_err(|error| error.to_string())?;
-                    let map = Addresses::read(&tables).map_err(|error| error.to_string())?;
-                    map.lines()
-                        .try_for_each(|line| report.line(&line))
-                        .map_err(|error| error.to_string())
+                    let (map, others) =
+                        Addresses::listed(&tables).map_err(|error| error.to_string())?;
+                    let mut say = |line: &str| report.line(line).map_err(|error| error.to_string());
+                    map.lines().try_for_each(|line| say(&line))?;
+                    // A resolver that does not answer takes nothing from what the tables know.
+                    say(LISTED)?;
+                    others.iter().try_for_each(|node| {
+                        resolve(node).try_for_each(|address| say(&format!("{address} {node}")))
+                    })
                 }),
             ));
         }
@@ -95,16 +104,15 @@ impl Desk {
                 job(move |_| {
                     let tables = Tables::open(&location).map_err(|error| error.to_string())?;
                     let outcome = Place::open(tables)
-                        .and_then(|place| place.apply())
-                        .map_err(|error| error.to_string())?;
-                    for (file, why) in outcome.rejected {
-                        program::syslog::log(
-                            "callbackd",
-                            program::syslog::Level::Warning,
-                            &format!("{file}: put into rejected/: {why}"),
-                        );
+                        .map_err(|error| error.to_string())?
+                        .apply();
+                    for (node, why) in outcome.rejected {
+                        let text = format!("{node}: a report was put into rejected/: {why}");
+                        program::syslog::log("callbackd", program::syslog::Level::Warning, &text);
                     }
-                    Ok(())
+                    outcome
+                        .failed
+                        .map_or(Ok(()), |error| Err(error.to_string()))
                 }),
             ));
         }
@@ -144,7 +152,9 @@ impl Desk {
     pub(crate) fn line(&mut self, task: Task, line: &str) -> Option<(ChildId, Reply)> {
         match task {
             Task::Addresses => {
-                self.addresses.running.as_mut()?.take_line(line);
+                let (map, listed) = self.addresses.running.as_mut()?;
+                map.take_line(line);
+                *listed |= line == LISTED;
                 None
             }
             Task::Apply => None,
@@ -170,10 +180,15 @@ impl Desk {
     /// A task has ended, well or not.
     pub(crate) fn ended(&mut self, task: Task, well: bool) -> Ended {
         match task {
-            Task::Addresses => Ended {
-                addresses: self.addresses.running.take().filter(|_| well),
-                ..Ended::default()
-            },
+            Task::Addresses => {
+                let map = self.addresses.running.take();
+                Ended {
+                    addresses: map
+                        .filter(|(_, listed)| well || *listed)
+                        .map(|(map, _)| map),
+                    ..Ended::default()
+                }
+            }
             Task::Apply => {
                 self.apply.running = None;
                 Ended::default()

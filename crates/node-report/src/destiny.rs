@@ -32,39 +32,38 @@ pub(crate) fn answer(
         .map(|question| question.node.clone())
         .collect();
     let mut states: BTreeMap<String, String> = tables.attribute(CHAIN, "currstate", &nodes)?;
-    let moving: Vec<&str> = questions
+    let moving: Vec<String> = questions
         .iter()
         .filter(|question| question.next)
-        .map(|question| question.node.as_str())
+        .map(|question| question.node.clone())
         .collect();
     if !moving.is_empty() {
-        let moved = tables.transaction(&[CHAIN], |change| {
-            let rows = change.rows(CHAIN)?;
-            let mut moved = BTreeMap::new();
-            for node in moving {
-                let row = rows.iter().find(|row| row.get("node") == Some(node));
-                let (state, rest) = step(row);
+        // Groups' chains count; what moves is the node's own row.
+        let chains = tables.attributes(CHAIN, &["currstate", "currchain", "chain"], &moving)?;
+        let moved: BTreeMap<String, (String, String)> = moving
+            .into_iter()
+            .map(|node| (step(chains.get(&node).and_then(|rows| rows.first())), node))
+            .map(|(moved, node)| (node, moved))
+            .collect();
+        tables.transaction(&[CHAIN], |change| {
+            for (node, (state, rest)) in &moved {
                 change.put(
                     CHAIN,
-                    &[("node", node)],
+                    &[("node", node.as_str())],
                     &[
                         ("currstate", Some(state.as_str())),
                         ("currchain", Some(rest.as_str())),
                     ],
                 )?;
-                moved.insert(node.to_string(), state);
             }
-            Ok::<_, Error>(moved)
+            Ok::<_, Error>(())
         })?;
-        states.extend(moved);
+        states.extend(moved.into_iter().map(|(node, (state, _))| (node, state)));
     }
-    Ok(nodes
-        .into_iter()
-        .map(|node| {
-            let state = states.remove(&node).unwrap_or_else(|| NOTHING.into());
-            (node, state)
-        })
-        .collect())
+    for node in nodes {
+        states.entry(node).or_insert_with(|| NOTHING.into());
+    }
+    Ok(states)
 }
 
 /// Moves a chain on, as xCAT does: words are parted by `,` or `;`; an empty `currchain` begins anew with

@@ -34,7 +34,7 @@ pub(crate) enum Verdict {
 }
 
 /// The door's book.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Door {
     addresses: Addresses,
     read_at: Option<Instant>,
@@ -45,14 +45,33 @@ pub(crate) struct Door {
     logged: HashMap<IpAddr, Instant>,
 }
 
+impl Default for Door {
+    /// The map is wanted from the start: a burst may be the first that comes.
+    fn default() -> Door {
+        Door {
+            addresses: Addresses::default(),
+            read_at: None,
+            reading: false,
+            wanted: true,
+            pending: Vec::new(),
+            inside: HashMap::new(),
+            logged: HashMap::new(),
+        }
+    }
+}
+
 impl Door {
-    /// Judges a new connection.
-    pub(crate) fn judge(&mut self, stream: TcpStream, peer: IpAddr) -> Verdict {
-        if self
-            .inside
-            .get(&peer)
-            .is_some_and(|count| *count >= PER_ADDRESS)
-        {
+    /// True if more connections may wait for the map; else they stay in the kernel's queue.
+    pub(crate) fn has_room(&self) -> bool {
+        self.pending.len() < PENDING
+    }
+
+    /// Judges a connection: a `new` one of an unknown address waits for the map to be read again, one
+    /// that has waited is refused.
+    pub(crate) fn judge(&mut self, stream: TcpStream, peer: IpAddr, new: bool) -> Verdict {
+        let pending = self.pending.iter().filter(|(_, known)| *known == peer);
+        let open = self.inside.get(&peer).copied().unwrap_or(0) + pending.count();
+        if open >= PER_ADDRESS {
             return Verdict::Refuse(format!("{PER_ADDRESS} connections of it are open already"));
         }
         if let Some(node) = self.addresses.node(peer) {
@@ -61,11 +80,8 @@ impl Door {
             *self.inside.entry(peer).or_default() += 1;
             return Verdict::Serve(stream, node);
         }
-        if !self.reading && self.read_at.is_some_and(|at| at.elapsed() < AGAIN) {
+        if !new {
             return Verdict::Refuse("its address is of no node (hosts, nics, resolver)".into());
-        }
-        if self.pending.len() >= PENDING {
-            return Verdict::Refuse("too many unknown addresses at once".into());
         }
         self.wanted = true;
         self.pending.push((stream, peer));
@@ -84,7 +100,8 @@ impl Door {
 
     /// True if the map shall be read now; the caller then does so.
     pub(crate) fn wants_map(&mut self) -> bool {
-        let wants = self.wanted && !self.reading;
+        let rested = self.read_at.is_none_or(|at| at.elapsed() >= AGAIN);
+        let wants = self.wanted && !self.reading && rested;
         if wants {
             self.reading = true;
             self.wanted = false;
@@ -133,14 +150,16 @@ mod tests {
         let connect = || TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let peer: IpAddr = "10.0.0.1".parse().unwrap();
         let mut door = Door::default();
-        assert!(matches!(door.judge(connect(), peer), Verdict::Wait));
+        assert!(matches!(door.judge(connect(), peer, true), Verdict::Wait));
         assert!(door.wants_map());
         assert!(!door.wants_map(), "one reading at a time");
         assert_eq!(door.map_read(None).len(), 1);
-        assert!(
-            matches!(door.judge(connect(), peer), Verdict::Refuse(_)),
-            "not read again within a second"
-        );
+        assert!(matches!(
+            door.judge(connect(), peer, false),
+            Verdict::Refuse(_)
+        ));
+        assert!(matches!(door.judge(connect(), peer, true), Verdict::Wait));
+        assert!(!door.wants_map(), "not read again within a second");
     }
 
     #[test]
@@ -153,11 +172,19 @@ mod tests {
         let mut door = Door::default();
         door.map_read(Some(addresses));
         for _ in 0..PER_ADDRESS {
-            assert!(matches!(door.judge(connect(), peer), Verdict::Serve(_, node) if node == "n1"));
+            assert!(
+                matches!(door.judge(connect(), peer, true), Verdict::Serve(_, node) if node == "n1")
+            );
         }
-        assert!(matches!(door.judge(connect(), peer), Verdict::Refuse(_)));
+        assert!(matches!(
+            door.judge(connect(), peer, true),
+            Verdict::Refuse(_)
+        ));
         door.left(peer);
-        assert!(matches!(door.judge(connect(), peer), Verdict::Serve(..)));
+        assert!(matches!(
+            door.judge(connect(), peer, true),
+            Verdict::Serve(..)
+        ));
         assert!(door.may_log(peer));
         assert!(!door.may_log(peer));
     }

@@ -1,7 +1,7 @@
 //! What a connection's child and its parent say to each other: one JSON line each way. The parent
 //! believes the child no more than the wire: every value passes its type's checks again.
 
-use adapter_facts::Adapter;
+use adapter_facts::Facts;
 use serde::{Deserialize, Serialize};
 
 /// From the child.
@@ -12,10 +12,8 @@ pub(crate) enum Ask {
     Report {
         /// As the node gave it.
         nonce: Option<String>,
-        /// Usable adapters.
-        adapters: Vec<Adapter>,
-        /// What was not usable, named.
-        dropped: Vec<String>,
+        /// Usable adapters, and what was not, named.
+        facts: Facts,
     },
     /// What the node shall do; `next` moves its chain on first.
     Destiny {

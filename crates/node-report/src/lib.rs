@@ -36,7 +36,7 @@ pub use once::{NewRequest, Speaker, once};
 pub use private_dir::{DirError, PrivateDir};
 pub use record::{FORMAT, FileName, Report};
 pub use service::{Running, confinement, open as open_service};
-pub use spool::{Spool, StoreError};
+pub use spool::{Spool, StoreError, Unreadable};
 pub use summon::{identity, kind, listener, pin, port, reachable};
 pub use waiter::{Answer, How, News, Waiter};
 

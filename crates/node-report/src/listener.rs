@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use adapter_facts::Facts;
 use fork_worker::confine::Confinement;
 use fork_worker::{ChildId, Crew, Event, Job, Limits, What};
 use tls::ServerContext;
@@ -81,6 +80,7 @@ pub struct Listener {
     waiting: Vec<(ChildId, Report)>,
     somebody: Instant,
     looked: Instant,
+    tired: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -93,6 +93,8 @@ enum Who {
 struct Peer {
     address: IpAddr,
     node: String,
+    /// It has asked and not been answered: an honest child waits.
+    asked: bool,
 }
 
 impl Listener {
@@ -116,6 +118,7 @@ impl Listener {
             waiting: Vec::new(),
             somebody: Instant::now(),
             looked: Instant::now(),
+            tired: None,
             context: Rc::new(context),
             service,
             socket,
@@ -134,7 +137,9 @@ impl Listener {
         remark: &mut dyn FnMut(Remark),
     ) -> Result<(), Error> {
         loop {
-            let open = self.connections.len() < CONNECTIONS;
+            let open = self.connections.len() < CONNECTIONS
+                && self.door.has_room()
+                && self.tired.is_none_or(|since| since.elapsed() >= ROUND);
             let socket = self.socket.as_fd();
             let others: &[BorrowedFd<'_>] = if open {
                 &[interrupt, socket]
@@ -157,18 +162,30 @@ impl Listener {
             }
             self.store(remark);
             self.ask_desk();
-            if self.looked.elapsed() >= ROUND && self.round()? {
-                return Ok(());
+            if self.looked.elapsed() >= ROUND {
+                match self.round() {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => {}
+                    Err(error) => remark(Remark::Trouble(error.to_string())),
+                }
             }
         }
     }
 
     fn accept(&mut self, remark: &mut dyn FnMut(Remark)) {
         while self.connections.len() < CONNECTIONS {
-            let Ok((stream, peer)) = self.socket.accept() else {
+            match self.socket.accept() {
+                Ok((stream, peer)) => self.admit(stream, peer.ip().to_canonical(), true, remark),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    // Out of descriptors or memory: the queue keeps them for a second.
+                    self.tired = Some(Instant::now());
+                    return remark(Remark::Trouble(format!("accept: {error}")));
+                }
+            }
+            if !self.door.has_room() {
                 return;
-            };
-            self.admit(stream, peer.ip().to_canonical(), remark);
+            }
         }
     }
 
@@ -176,9 +193,10 @@ impl Listener {
         &mut self,
         stream: std::net::TcpStream,
         address: IpAddr,
+        new: bool,
         remark: &mut dyn FnMut(Remark),
     ) {
-        match self.door.judge(stream, address) {
+        match self.door.judge(stream, address, new) {
             Verdict::Wait => {}
             Verdict::Refuse(why) => self.say_of_peer(address, why, remark),
             Verdict::Serve(stream, node) => {
@@ -192,7 +210,14 @@ impl Listener {
                 .keep(keep)
                 .line_limit(LINE);
                 let child = self.crew.start(Who::Connection(address, node.clone()), job);
-                self.connections.insert(child, Peer { address, node });
+                self.connections.insert(
+                    child,
+                    Peer {
+                        address,
+                        node,
+                        asked: false,
+                    },
+                );
             }
         }
     }
@@ -230,21 +255,17 @@ impl Listener {
     }
 
     fn take_message(&mut self, child: ChildId, line: &str, remark: &mut dyn FnMut(Remark)) {
-        let Some(peer) = self.connections.get(&child) else {
+        let Some(peer) = self.connections.get_mut(&child) else {
             return;
         };
+        let address = peer.address;
+        if std::mem::replace(&mut peer.asked, true) {
+            self.crew.cancel(child);
+            return self.say_of_peer(address, "its child asks without waiting".into(), remark);
+        }
         match serde_json::from_str(line) {
-            Ok(Ask::Report {
-                nonce,
-                adapters,
-                dropped,
-            }) => {
-                let report = Report::now(
-                    &peer.node,
-                    Some(peer.address.to_string()),
-                    nonce,
-                    Facts { adapters, dropped },
-                );
+            Ok(Ask::Report { nonce, facts }) => {
+                let report = Report::now(&peer.node, Some(peer.address.to_string()), nonce, facts);
                 self.waiting.push((child, report));
             }
             Ok(Ask::Destiny { next }) => self.desk.question(
@@ -259,10 +280,11 @@ impl Listener {
                 child,
                 &Reply::Refused("Permission denied for request".into()),
             ),
-            Err(error) => remark(Remark::Trouble(format!(
-                "{}: a connection's child speaks nonsense: {error}",
-                peer.address
-            ))),
+            Err(error) => {
+                self.crew.cancel(child);
+                let why = format!("its child speaks nonsense: {error}");
+                self.say_of_peer(address, why, remark);
+            }
         }
     }
 
@@ -278,7 +300,7 @@ impl Listener {
                 Ok(()) => {
                     remark(Remark::Stored {
                         node: report.node.clone(),
-                        adapters: report.adapters.len(),
+                        adapters: report.facts.adapters.len(),
                     });
                     Reply::Stored
                 }
@@ -296,6 +318,9 @@ impl Listener {
     }
 
     fn reply(&mut self, child: ChildId, reply: &Reply) {
+        if let Some(peer) = self.connections.get_mut(&child) {
+            peer.asked = false;
+        }
         if let Ok(line) = serde_json::to_string(reply) {
             // A child that is gone has lost only its answer.
             let _ = self.crew.reply(child, &line);
@@ -314,17 +339,18 @@ impl Listener {
 
     fn map_read(&mut self, addresses: Option<Addresses>, remark: &mut dyn FnMut(Remark)) {
         for (stream, peer) in self.door.map_read(addresses) {
-            self.admit(stream, peer, remark);
+            self.admit(stream, peer, false, remark);
         }
     }
 
     /// Once a second: what a dead waiter left is applied; true if it is time to end.
     fn round(&mut self) -> Result<bool, Error> {
         self.looked = Instant::now();
-        if !self.spool.waiting()?.is_empty() {
+        let left = !self.spool.waiting()?.is_empty();
+        if left {
             self.desk.apply();
         }
-        if inbox::anybody(&self.run)? || !self.connections.is_empty() {
+        if left || inbox::anybody(&self.run)? || !self.connections.is_empty() {
             self.somebody = Instant::now();
         }
         Ok(self

@@ -4,8 +4,6 @@
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 
-use adapter_facts::Facts;
-
 use crate::Error;
 use crate::addresses::Addresses;
 use crate::apply::Place;
@@ -55,24 +53,13 @@ pub fn once(
             ) => Reply::Lines(new(noderange, arguments)?),
             (Ask::New { .. }, Some(_)) => Reply::Refused("Permission denied for request".into()),
             (_, None) => Reply::Refused("the peer's address is not known".into()),
-            (
-                Ask::Report {
-                    nonce,
-                    adapters,
-                    dropped,
-                },
-                Some(node),
-            ) => {
-                let facts = Facts {
-                    adapters: adapters.clone(),
-                    dropped: dropped.clone(),
-                };
+            (Ask::Report { nonce, facts }, Some(node)) => {
                 let peer = if let Speaker::Peer(peer) = speaker {
                     Some(peer.to_string())
                 } else {
                     None
                 };
-                let report = Report::now(node, peer, nonce.clone(), facts);
+                let report = Report::now(node, peer, nonce.clone(), facts.clone());
                 match place.spool.store(&[report]).pop() {
                     Some(Err(error)) => Reply::Busy(error.to_string()),
                     _ => Reply::Stored,
@@ -94,8 +81,10 @@ pub fn once(
         })
     });
     // Whatever waits, not only this report: somebody may have died before it could be applied.
-    if inbox::ring(&place.run)? == 0 {
-        place.apply()?;
+    if inbox::ring(&place.run)? == 0
+        && let Some(error) = place.apply().failed
+    {
+        return Err(error);
     }
     Ok(match ended {
         Ended::Well(_) => None,

@@ -1,6 +1,6 @@
 //! One report as it lies in the spool: a JSON file named `<time>.<pid>.<node>`.
 
-use adapter_facts::Adapter;
+use adapter_facts::Facts;
 use serde::{Deserialize, Serialize};
 
 /// The format that we write and read; a newer one is refused by its number.
@@ -26,11 +26,8 @@ pub struct Report {
     /// The claim's nonce as the node gave it; a stock script has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
-    /// The adapters that are usable.
-    pub adapters: Vec<Adapter>,
-    /// What was not, named.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dropped: Vec<String>,
+    /// The adapters that are usable, and what was not, named.
+    pub facts: Facts,
 }
 
 /// A spool file's name, taken apart.
@@ -44,23 +41,14 @@ pub struct FileName {
 
 impl Report {
     /// A report that came now.
-    pub fn now(
-        node: &str,
-        peer: Option<String>,
-        nonce: Option<String>,
-        facts: adapter_facts::Facts,
-    ) -> Report {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+    pub fn now(node: &str, peer: Option<String>, nonce: Option<String>, facts: Facts) -> Report {
         Report {
             format: FORMAT,
             node: node.into(),
-            received: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
+            received: now(),
             peer,
             nonce,
-            adapters: facts.adapters,
-            dropped: facts.dropped,
+            facts,
         }
     }
 
@@ -101,6 +89,12 @@ impl FileName {
                 node: node.into(),
             })
     }
+}
+
+/// The present, as reports count it.
+pub(crate) fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// True if a node's name can be part of a file's name. Table rows are outside bytes too.

@@ -14,6 +14,9 @@ use crate::record::{FileName, LONGEST, Report, fits_a_file_name};
 /// More waiting reports than this are answered "busy".
 const MOST: usize = 20_000;
 
+/// And more of one node than this: one that reports with ever new nonces keeps nobody else out.
+const MOST_OF_A_NODE: usize = 8;
+
 /// Why a report was not taken. It is not acknowledged: the node tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -26,6 +29,17 @@ pub enum StoreError {
     /// The system refused: a full disk above all.
     #[error("the spool: {0}")]
     System(Errno),
+}
+
+/// Why a spool file cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// The system refused; another time it may not.
+    #[error("{0}")]
+    System(Errno),
+    /// It is no report of ours, and never will be.
+    #[error("{0}")]
+    Content(String),
 }
 
 /// `/var/lib/xcat-nodetools/reports`: reports, and the folders `applied` (the newest of each node)
@@ -71,7 +85,8 @@ impl Spool {
             .enumerate()
             .map(|(at, report)| {
                 let count = waiting.len() + at;
-                if count >= MOST {
+                let of_node = waiting.iter().filter(|(_, name)| name.node == report.node);
+                if count >= MOST || of_node.count() >= MOST_OF_A_NODE {
                     Err(StoreError::Full(count))
                 } else {
                     self.write(report, at)
@@ -93,10 +108,15 @@ impl Spool {
             let older = waiting
                 .iter()
                 .filter(|(_, name)| name.node == report.node && name.time < report.received);
-            // If the removal is lost in a crash the older one is applied first, then this one.
-            older.for_each(|(file, _)| {
-                let _ = self.dir.remove(file);
-            });
+            for (file, _) in older {
+                // One with another nonce stays: which of them counts is judged when they are applied.
+                let same =
+                    matches!(self.read(file), Some(Ok(older)) if older.nonce == report.nonce);
+                // If the removal is lost in a crash the older one is applied first, then this one.
+                if same {
+                    let _ = self.dir.remove(file);
+                }
+            }
         }
         results
     }
@@ -127,7 +147,7 @@ impl Spool {
     }
 
     /// Reads a waiting report. `None`: somebody replaced it meanwhile by a newer one.
-    pub fn read(&self, file: &str) -> Option<Result<Report, String>> {
+    pub fn read(&self, file: &str) -> Option<Result<Report, Unreadable>> {
         read_file(&self.dir, file)
     }
 
@@ -162,9 +182,10 @@ impl Spool {
             .map_err(|why| self.dir.error(file, why))
     }
 
-    /// Puts a report aside that can never be applied, where an administrator finds it.
-    pub fn reject(&self, file: &str) -> Result<(), DirError> {
-        match self.dir.rename(file, &self.rejected, file) {
+    /// Puts a report aside that can never be applied, where an administrator finds it: the newest of
+    /// each node, so that no node can fill the disk.
+    pub fn reject(&self, file: &str, node: &str) -> Result<(), DirError> {
+        match self.dir.rename(file, &self.rejected, node) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(why) => Err(self.dir.error(file, why)),
         }
@@ -210,18 +231,19 @@ impl Spool {
     }
 }
 
-fn read_file(dir: &PrivateDir, name: &str) -> Option<Result<Report, String>> {
+fn read_file(dir: &PrivateDir, name: &str) -> Option<Result<Report, Unreadable>> {
     let file = match dir.open_file(name, OFlag::O_RDONLY | OFlag::O_NONBLOCK, 0) {
         Ok(file) => file,
         Err(Errno::ENOENT) => return None,
-        Err(why) => return Some(Err(why.to_string())),
+        Err(Errno::ELOOP) => return Some(Err(Unreadable::Content("is a symbolic link".into()))),
+        Err(why) => return Some(Err(Unreadable::System(why))),
     };
     let mut text = Vec::new();
     match file.take(LONGEST + 1).read_to_end(&mut text) {
-        Ok(_) if text.len() as u64 > LONGEST => {
-            Some(Err(format!("is longer than {LONGEST} bytes")))
-        }
-        Ok(_) => Some(Report::parse(&text)),
-        Err(error) => Some(Err(error.to_string())),
+        Ok(_) if text.len() as u64 > LONGEST => Some(Err(Unreadable::Content(format!(
+            "is longer than {LONGEST} bytes"
+        )))),
+        Ok(_) => Some(Report::parse(&text).map_err(Unreadable::Content)),
+        Err(error) => Some(Err(Unreadable::System(errno(&error)))),
     }
 }

@@ -65,6 +65,10 @@ pub struct Waiter {
     /// Claims that others took, each said once.
     lost: BTreeSet<String>,
     transactions: usize,
+    /// When we claimed, as reports' times are.
+    since: u64,
+    /// The FIFO's bytes since the last tick.
+    fed: bool,
     /// xCAT's daemon may take the reports: then a chain that moved on is an answer.
     watch_chain: bool,
 }
@@ -72,10 +76,15 @@ pub struct Waiter {
 impl Waiter {
     /// Listens: from here on whoever rings is heard. What dead processes left is cleaned up and what
     /// waits in the spool applied.
-    pub fn open(place: Place, command: &str, watch_chain: bool) -> Result<(Waiter, News), Error> {
+    pub fn open(
+        mut place: Place,
+        command: &str,
+        watch_chain: bool,
+    ) -> Result<(Waiter, News), Error> {
         inbox::sweep(&place.run)?;
         let inbox = Inbox::open(&place.run, place.me.pid)?;
         let nonce = nonce()?;
+        place.nonce = Some(nonce.clone());
         let mut waiter = Waiter {
             place,
             inbox,
@@ -87,6 +96,8 @@ impl Waiter {
             armed: BTreeSet::new(),
             lost: BTreeSet::new(),
             transactions: 0,
+            since: u64::MAX,
+            fed: false,
             watch_chain,
         };
         let mut news = News::default();
@@ -117,6 +128,7 @@ impl Waiter {
             seconds,
             &self.nonce,
         )?;
+        self.since = self.since.min(crate::record::now());
         self.columns = apply::columns(&place.tables, &taken.claimed)?;
         self.waiting.extend(taken.claimed.iter().cloned());
         Ok(taken)
@@ -156,6 +168,7 @@ impl Waiter {
     pub fn rung(&mut self) -> News {
         let mut news = News::default();
         let bytes = self.inbox.drain();
+        self.fed |= !bytes.is_empty();
         for frame in self.frames.feed(&bytes) {
             match frame {
                 Frame::Bell => {}
@@ -181,6 +194,13 @@ impl Waiter {
                 Err(error) => news.troubles.push(error.to_string()),
             }
         }
+        // A Perl poster that died in the middle of a frame must not swallow what comes after it.
+        if self.frames.unfinished() && !self.fed {
+            let count = self.frames.abandon();
+            news.remarks
+                .push(format!("{count} bytes of an unfinished frame; dropped"));
+        }
+        self.fed = false;
         self.look(&mut news);
         if !self.waiting.is_empty()
             && let Err(error) = self.watch(&mut news)
@@ -191,14 +211,10 @@ impl Waiter {
     }
 
     /// The end, answered or not: claims go first, then the FIFO, then one more look. A poster that
-    /// rang before is seen by that look; a later one finds no reader and applies by itself.
+    /// rang before is seen by that look; a later one finds no reader and applies by itself. Nobody
+    /// else applies between: to others a report with our nonce is one of no claim.
     pub fn end(&mut self) -> (News, BTreeSet<String>) {
         let mut news = News::default();
-        let nodes: Vec<String> = self.waiting.iter().cloned().collect();
-        let place = &self.place;
-        if let Err(error) = claim::release(&place.tables, &place.me, &nodes) {
-            news.troubles.push(error.to_string());
-        }
         // What the FIFO holds of a Perl poster would go with it.
         let bytes = self.inbox.drain();
         for frame in self.frames.feed(&bytes) {
@@ -206,16 +222,23 @@ impl Waiter {
                 self.take_message(&message, &mut news);
             }
         }
-        let (place, waiting) = (&self.place, &mut self.waiting);
-        if let Err(why) = self.inbox.close(&place.run) {
-            news.remarks
-                .push(place.run.error(&place.me.pid.to_string(), why).to_string());
+        let mut outcome = Outcome::default();
+        if let Err(error) = self.leave(&mut outcome) {
+            news.troubles.push(error.to_string());
         }
-        match place.apply() {
-            Ok(outcome) => sort_out(outcome, waiting, &mut news),
-            Err(error) => news.troubles.push(error.to_string()),
-        }
+        self.sort_out(outcome, &mut news);
         (news, std::mem::take(&mut self.waiting))
+    }
+
+    fn leave(&self, outcome: &mut Outcome) -> Result<(), Error> {
+        let place = &self.place;
+        let lock = place.spool.lock()?;
+        let released = claim::release(&place.tables, &place.me, &self.waiting);
+        let closed = self.inbox.close(&place.run);
+        let applied = place.apply_locked(&lock, outcome);
+        released?;
+        closed.map_err(|why| place.run.error(&place.me.pid.to_string(), why))?;
+        applied
     }
 
     fn take_message(&self, message: &[u8], news: &mut News) {
@@ -232,13 +255,33 @@ impl Waiter {
     }
 
     fn look(&mut self, news: &mut News) {
-        match self.place.apply() {
-            Ok(outcome) => {
-                self.transactions += outcome.transactions;
-                sort_out(outcome, &mut self.waiting, news);
-            }
-            Err(error) => news.troubles.push(error.to_string()),
+        let outcome = self.place.apply();
+        self.sort_out(outcome, news);
+    }
+
+    fn sort_out(&mut self, outcome: Outcome, news: &mut News) {
+        self.transactions += outcome.transactions;
+        news.troubles
+            .extend(outcome.failed.map(|error| error.to_string()));
+        for (node, why) in outcome.rejected {
+            let text = format!("{node}: a report was put into rejected/: {why}");
+            program::syslog::log("node-report", program::syslog::Level::Warning, &text);
+            news.troubles.push(text);
         }
+        // Of two reports of one node in the same look the newer one is the answer.
+        let first = news.answers.len();
+        for applied in outcome.applied.into_iter().rev() {
+            if self.waiting.remove(&applied.node) {
+                news.answers.push(Answer {
+                    node: applied.node,
+                    adapters: applied.adapters,
+                    dropped: applied.dropped,
+                    before: applied.before,
+                    how: How::Report,
+                });
+            }
+        }
+        news.answers[first..].reverse();
     }
 
     /// What others did to our nodes' rows: another host's callbackd, xCAT's own hook.
@@ -272,6 +315,19 @@ impl Waiter {
             if armed {
                 self.armed.insert(node.clone());
             }
+            // Without our FIFO's name for a moment, others took the claim for a dead man's and stored it.
+            let last = (!ours).then(|| place.spool.last(&node)).flatten();
+            if let Some(report) = last.filter(|report| report.received >= self.since) {
+                news.answers.push(Answer {
+                    adapters: report.facts.adapters,
+                    dropped: report.facts.dropped,
+                    before: self.columns.get(&node).cloned(),
+                    how: How::Report,
+                    node: node.clone(),
+                });
+                settled.push(node);
+                continue;
+            }
             let how = match (ours, claim) {
                 (true, Some(claim)) if claim.done => How::Row,
                 _ if changed => How::Row,
@@ -298,32 +354,6 @@ impl AsFd for Waiter {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inbox.as_fd()
     }
-}
-
-fn sort_out(outcome: Outcome, waiting: &mut BTreeSet<String>, news: &mut News) {
-    for (file, why) in outcome.rejected {
-        program::syslog::log(
-            "node-report",
-            program::syslog::Level::Warning,
-            &format!("{file}: put into rejected/: {why}"),
-        );
-        news.troubles
-            .push(format!("{file}: put into rejected/: {why}"));
-    }
-    // Of two reports of one node in the same look the newer one is the answer.
-    let first = news.answers.len();
-    for applied in outcome.applied.into_iter().rev() {
-        if waiting.remove(&applied.node) {
-            news.answers.push(Answer {
-                node: applied.node,
-                adapters: applied.adapters,
-                dropped: applied.dropped,
-                before: applied.before,
-                how: How::Report,
-            });
-        }
-    }
-    news.answers[first..].reverse();
 }
 
 /// 128 bits from the kernel, in hex.

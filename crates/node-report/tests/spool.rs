@@ -75,12 +75,12 @@ fn a_file_of_a_newer_format_or_no_json_is_told_from_a_report() {
     write("1.1.n1", "{\"format\":2,\"anything\":\"else\"}");
     write("2.1.n1", "{");
     write("3.1.n1", &"x".repeat(3 << 20));
-    let why = |file: &str| spool.read(file).unwrap().unwrap_err();
+    let why = |file: &str| spool.read(file).unwrap().unwrap_err().to_string();
     assert!(why("1.1.n1").contains("format 2"), "{}", why("1.1.n1"));
     assert!(why("3.1.n1").contains("longer"), "{}", why("3.1.n1"));
     assert!(spool.read("2.1.n1").unwrap().is_err());
-    spool.reject("2.1.n1").unwrap();
-    assert!(dir.path().join("reports/rejected/2.1.n1").exists());
+    spool.reject("2.1.n1", "n1").unwrap();
+    assert!(dir.path().join("reports/rejected/n1").exists());
 }
 
 #[test]
@@ -95,4 +95,23 @@ fn the_directory_is_tightened_or_refused() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o770)).unwrap();
     let error = PrivateDir::open(&path).unwrap_err().to_string();
     assert!(error.contains("others may write"), "{error}");
+}
+
+#[test]
+fn one_with_another_nonce_stays_until_it_is_judged_and_a_node_has_only_so_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    let with = |time: u64| Report {
+        nonce: Some(format!("{time:032x}")),
+        ..report("n1", time)
+    };
+    for time in 1..=8 {
+        assert!(spool.store(&[with(time)])[0].is_ok());
+    }
+    assert_eq!(waiting(&spool).len(), 8);
+    assert!(matches!(
+        spool.store(&[with(9)]).remove(0),
+        Err(StoreError::Full(_))
+    ));
+    assert!(spool.store(&[report("n2", 1)])[0].is_ok());
 }
