@@ -5,11 +5,13 @@
 mod boot;
 mod live;
 mod plan;
+mod said;
 mod scan;
 mod show;
 
 pub use plan::{Options, Plan, plan};
-pub use scan::{Progress, Said, Summary, scan};
+pub use said::{Progress, Said, Summary};
+pub use scan::scan;
 pub use show::{diff, json, records};
 
 /// What keeps a scan from starting.

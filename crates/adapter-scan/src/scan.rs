@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use boot_target::Target;
 use fork_worker::{Crew, Event, Limits, What};
-use node_report::{Addresses, Answer, News, Place, Report, Waiter};
+use node_report::{Addresses, News, Place, Report, Waiter};
 use xcat_tables::{Location, Tables};
 
 use crate::boot::{self, Step};
 use crate::plan::{Options, Plan};
+use crate::said::{Progress, Said, Summary};
 use crate::{Error, live};
 
 /// What genesis is told to run; stock images know the name.
@@ -19,45 +20,6 @@ const ACTION: &str = "runcmd=getadapter";
 
 /// How often to look without being rung.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Something that happened, for whoever shows it.
-#[derive(Debug)]
-pub enum Said<'a> {
-    /// A node has answered.
-    Answered(&'a Answer),
-    /// A node is on its way into genesis.
-    Booting(&'a str),
-    /// A node failed.
-    Failed(&'a str, &'a str),
-    /// For the log, or for people who want to know more.
-    Remark(&'a str),
-    /// For an administrator, always: something around the nodes does not work. Said once.
-    Trouble(&'a str),
-    /// Something was counted; about once a second and at each answer.
-    Progress(Progress<'a>),
-}
-
-/// How far the scan is.
-#[derive(Debug)]
-pub struct Progress<'a> {
-    /// Nodes that answered.
-    pub answered: usize,
-    /// Nodes that are booting.
-    pub booting: usize,
-    /// Nodes that have not begun to boot.
-    pub queued: usize,
-    /// The node that has been booting longest, and for how long.
-    pub slowest: Option<(&'a str, Duration)>,
-}
-
-/// What came of it.
-#[derive(Debug, Default)]
-pub struct Summary {
-    /// Answered, in the order of their answers.
-    pub answered: Vec<String>,
-    /// Failed, each with what is known.
-    pub failed: BTreeMap<String, String>,
-}
 
 /// Asks the nodes of the plan. Returns when all have answered or failed, when the time is over, or
 /// when `interrupt` becomes readable; in every case claims and FIFO are gone afterwards, what came in
