@@ -68,7 +68,14 @@ fn a_killed_waiters_nodes_are_free_and_its_answers_are_not_lost() {
 fn an_interrupted_wait_leaves_nothing_behind() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let cluster = Cluster::new(2);
-        let scan = cluster.start("getadapter", &["all", "--timeout", "600"]);
+        // Whoever runs the tests in the background has INT ignored, and that is respected.
+        let mut command = std::process::Command::new("env");
+        command
+            .arg("--default-signal=INT,TERM")
+            .arg(scenarios::program("getadapter"))
+            .args(["all", "--timeout", "600"]);
+        cluster.environment(&mut command);
+        let scan = scenarios::Running::start(&mut command);
         cluster.booted();
         Node::of(&cluster, 1)
             .say(report_xml("", &["eno1"]).as_bytes())
