@@ -9,6 +9,7 @@ mod error;
 mod load;
 mod location;
 mod names;
+pub mod policy;
 mod records;
 mod resolve;
 mod restore;
