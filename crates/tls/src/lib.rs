@@ -5,6 +5,8 @@
 //! asked for. TLS 1.2 is the oldest version unless [`OldSuites::Yes`].
 
 mod client;
+#[cfg(feature = "database")]
+mod database;
 mod error;
 mod identity;
 mod pem;
@@ -16,6 +18,8 @@ mod stream;
 mod timed;
 
 pub use client::{ClientContext, OldSuites, Trust};
+#[cfg(feature = "database")]
+pub use database::{Database, database};
 pub use error::Error;
 pub use identity::{Identity, identity};
 pub use pin::{NotAPin, Pin};

@@ -1,7 +1,7 @@
 //! A table as text, in tabdump's form (spec xcat-tables section 7).
 
+use crate::content::Cell;
 use crate::row::is_defined;
-use crate::sqlite::Cell;
 use crate::{Error, Tables, schema};
 
 impl Tables {

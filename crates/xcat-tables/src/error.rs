@@ -103,6 +103,29 @@ pub enum Error {
     /// Names in a range that are no nodes; xCAT's daemon's text.
     #[error("Invalid nodes and/or groups in noderange: {}", .0.join(","))]
     Missed(Vec<String>),
+    /// The database's server cannot be used: it is not there, or does not let us in.
+    #[error("{server}: {why}")]
+    Server {
+        /// Which database and host.
+        server: String,
+        /// What happened.
+        why: String,
+    },
+    /// The connection to the database's server broke. What the call was to change is unchanged; the
+    /// next call connects anew.
+    #[error("{table}: the connection to the database was lost: nothing was changed")]
+    Lost {
+        /// The table.
+        table: String,
+    },
+    /// The connection broke while the server made a change last.
+    #[error(
+        "{table}: the connection to the database was lost at the last step: the change was made whole or not at all"
+    )]
+    Unsure {
+        /// The first of the tables.
+        table: String,
+    },
     /// Anything else that the database says.
     #[error("{table}: {source}")]
     Database {

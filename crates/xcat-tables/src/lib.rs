@@ -4,11 +4,14 @@
 //! with everything that nodes inherit from groups, [`Transaction`] changes several at once.
 
 mod assign;
+mod content;
 mod dump;
+mod engine;
 mod error;
 mod load;
 mod location;
 mod names;
+mod pg;
 pub mod policy;
 mod records;
 mod resolve;
@@ -17,7 +20,6 @@ mod restore_error;
 mod row;
 mod schema;
 mod select;
-mod session;
 mod sqlite;
 mod tables;
 mod transaction;

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
+use crate::content::{Content, checked, quoted};
+use crate::engine::{self, Make};
 use crate::records::Records;
-use crate::session::Make;
-use crate::sqlite::{self, Content, Place, quoted};
+use crate::sqlite::Place;
 use crate::{Error, Tables, Transaction, restore, table_names};
 
 /// More than any table is.
@@ -25,12 +26,10 @@ enum Source {
 impl Tables {
     /// Makes all of xCAT's tables that do not exist, empty; says which it made.
     pub fn create_missing(&self) -> Result<Vec<&'static str>, Error> {
-        let mut missing = Vec::new();
-        for table in table_names() {
-            if !self.exists(table)? {
-                missing.push(table);
-            }
-        }
+        let names: Vec<&str> = table_names().collect();
+        let existing = engine::existing(self.location(), &names)?;
+        let missing = table_names().filter(|table| !existing.contains(*table));
+        let missing: Vec<&str> = missing.collect();
         if !missing.is_empty() {
             self.change(&missing, Make::Known(&BTreeMap::new()), |_| {
                 Ok::<_, Error>(())
@@ -81,13 +80,6 @@ impl Tables {
         })?;
         Ok(sources.into_keys().collect())
     }
-
-    fn exists(&self, table: &str) -> Result<bool, Error> {
-        match sqlite::open(self.location().directory(), table)? {
-            None => Ok(false),
-            Some(connection) => Ok(!Place::main(table).columns(&connection)?.is_empty()),
-        }
-    }
 }
 
 /// The files, by table.
@@ -104,7 +96,7 @@ fn files(directory: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
             Some("csv") if !found.contains_key(table) => {}
             _ => continue,
         }
-        sqlite::checked(table)?;
+        checked(table)?;
         found.insert(table.to_string(), path);
     }
     Ok(found)
@@ -142,7 +134,7 @@ fn run(table: &str, subject: &str, text: &[u8]) -> Result<(Content, String), Err
     if place.columns(&scratch)?.is_empty() {
         return Err(error(format!("makes no table {table}")));
     }
-    let rows = place.content(&scratch, "", [])?;
+    let rows = place.content(&scratch)?;
     Ok((rows, declarations(&scratch, table).map_err(sql)?))
 }
 
@@ -185,5 +177,5 @@ fn replace(change: &Transaction<'_>, table: &str, rows: &Content) -> Result<(), 
             .collect();
         change.insert_bytes(table, &row)?;
     }
-    Ok(())
+    change.renumber(table)
 }

@@ -1,13 +1,25 @@
 //! Where the tables are.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::pg::{self, Server};
 
-/// A set of tables. xCAT's spelling: `SQLite:DIR`.
+/// A set of tables. xCAT's spelling: `SQLite:DIR` or `Pg:dbname=...;host=...|user|password`. Shown
+/// without user and password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location(pub(crate) PathBuf);
+pub struct Location(Place);
+
+/// Which engine, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// SQLite: a file for each table.
+    Directory(PathBuf),
+    /// PostgreSQL: a database on a server.
+    Server(Server),
+}
 
 /// The file whose first line says where the tables are.
 const CFGLOC: &str = "/etc/xcat/cfgloc";
@@ -39,33 +51,66 @@ impl Location {
             .iter()
             .map(|usual| program::paths::under(usual))
             .find(|directory| directory.is_dir())
-            .map(Location)
+            .map(Location::sqlite)
             .ok_or(Error::NoPlace)
     }
 
     /// Tables of our own choice: a directory of SQLite files.
     pub fn sqlite(directory: impl Into<PathBuf>) -> Location {
-        Location(directory.into())
+        Location(Place::Directory(directory.into()))
     }
 
-    /// The directory of the table files.
-    pub fn directory(&self) -> &Path {
-        &self.0
+    /// The directory of the table files, if there is one.
+    pub fn directory(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Directory(directory) => Some(directory),
+            Place::Server(_) => None,
+        }
     }
 
-    /// A setting as xCAT writes it. `source` is where it stands. The setting itself appears in no
-    /// message: those of other engines hold a password.
-    fn parse(source: &Path, setting: &str) -> Result<Location, Error> {
+    /// A setting as xCAT writes it. `source` is where it stands, for errors. The setting itself
+    /// appears in none: those of other engines hold a password.
+    pub fn parse(source: &Path, setting: &str) -> Result<Location, Error> {
         let (engine, rest) = setting.split_once(':').unwrap_or(("SQLite", setting));
         match engine {
             "SQLite" if rest.is_empty() => Err(setting_error(source, "names no directory")),
             "SQLite" if rest.contains('\0') => Err(setting_error(source, "not a directory's name")),
-            "SQLite" => Ok(Location(rest.into())),
-            "Pg" => Err(Error::Engine("Pg")),
+            "SQLite" => Ok(Location::sqlite(rest)),
+            "Pg" => match Server::parse(rest) {
+                Ok(server) => Ok(Location(Place::Server(server))),
+                Err(why) => Err(setting_error(source, &why)),
+            },
             "mysql" => Err(Error::Engine("mysql")),
             "DB2" => Err(Error::Engine("DB2")),
             "CSV" => Err(Error::Engine("CSV")),
             _ => Err(setting_error(source, "no setting of xCAT's tables")),
+        }
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.0
+    }
+
+    /// An error unless there is a directory, or a server that lets us in.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let directory = match &self.0 {
+            Place::Directory(directory) => directory,
+            Place::Server(server) => return pg::check(server),
+        };
+        let metadata = directory.metadata().map_err(Error::file(directory))?;
+        if !metadata.is_dir() {
+            let error = std::io::ErrorKind::NotADirectory;
+            return Err(Error::file(directory)(error.into()));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Directory(directory) => write!(f, "SQLite:{}", directory.display()),
+            Place::Server(server) => write!(f, "Pg:{server}"),
         }
     }
 }
@@ -111,11 +156,7 @@ mod tests {
 
     #[test]
     fn other_engines_are_named_and_their_passwords_are_not() {
-        for setting in [
-            "Pg:dbname=x;host=h|adm|secret",
-            "mysql:dbname=x|adm|secret",
-            "DB2:x|adm|secret",
-        ] {
+        for setting in ["mysql:dbname=x|adm|secret", "DB2:x|adm|secret"] {
             let error = parsed(setting).unwrap_err();
             assert!(matches!(error, Error::Engine(_)), "{setting}");
             assert!(!format!("{error} {error:?}").contains("secret"));
@@ -123,8 +164,22 @@ mod tests {
     }
 
     #[test]
+    fn a_servers_password_is_not_shown() {
+        let found = parsed("Pg:dbname=x;host=h|adm|secret").unwrap();
+        assert_eq!(found.to_string(), "Pg:dbname=x;host=h;port=5432");
+        assert!(!format!("{found:?}").contains("secret"));
+    }
+
+    #[test]
     fn nonsense_is_an_error_and_is_not_shown() {
-        for setting in ["SQLite:", "sqlite:/a|secret", "Oracle:x|u|secret"] {
+        for setting in [
+            "SQLite:",
+            "sqlite:/a|secret",
+            "Oracle:x|u|secret",
+            "Pg:dbname=x",
+            "Pg:x|u|secret",
+            "Pg:dbname=x;password=secret|u|secret",
+        ] {
             let error = parsed(setting).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
         }

@@ -1,7 +1,7 @@
 //! A table's dump as records, read as `tabrestore` reads it (spec xcat-tables section 7).
 
 use crate::RestoreError;
-use crate::sqlite::Cell;
+use crate::content::Cell;
 
 /// A dump, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::content::Cell;
+use crate::engine::Make;
 use crate::records::{Records, records};
-use crate::session::Make;
-use crate::sqlite::Cell;
 use crate::{Error, RestoreError, Tables, Transaction, schema};
 
 /// The name of the table that a dump belongs to: the file's, up to the first dot.

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::content::quoted;
+
 /// One table of xCAT's schema (`xCAT::Schema`).
 #[derive(Debug, Deserialize)]
 pub struct TableSchema {
@@ -57,23 +59,26 @@ impl TableSchema {
     }
 
     /// What makes the table, with `target` (quoted, perhaps with a database in front) as its name:
-    /// types, keys and their order are xCAT's.
-    pub(crate) fn create_statement(&self, target: &str) -> String {
+    /// types, keys and their order are xCAT's. `numbered` is how the engine declares a key that it
+    /// numbers itself.
+    pub(crate) fn create_statement(&self, target: &str, numbered: &str) -> String {
         let mut parts: Vec<String> = self
             .columns
             .iter()
-            .map(|column| self.declaration(column))
+            .map(|column| self.declaration(column, numbered))
             .collect();
         // A column that numbers itself carries the key in its own declaration.
         if !self.keys.iter().any(|key| self.is_numbered(key)) {
-            parts.push(format!("PRIMARY KEY ({})", self.keys.join(",")));
+            let keys: Vec<String> = self.keys.iter().map(|key| quoted(key)).collect();
+            parts.push(format!("PRIMARY KEY ({})", keys.join(",")));
         }
         format!("CREATE TABLE {target} (\n  {}\n)", parts.join(",\n  "))
     }
 
-    fn declaration(&self, column: &str) -> String {
+    fn declaration(&self, column: &str, numbered: &str) -> String {
+        let name = quoted(column);
         if self.is_numbered(column) {
-            return format!("\"{column}\" INTEGER PRIMARY KEY AUTOINCREMENT");
+            return format!("{name} {numbered}");
         }
         let kind = self.types.get(column).map_or("TEXT", String::as_str);
         let required = if self.not_null.iter().any(|name| name == column) {
@@ -81,7 +86,7 @@ impl TableSchema {
         } else {
             ""
         };
-        format!("\"{column}\" {kind}{required}")
+        format!("{name} {kind}{required}")
     }
 }
 

@@ -1,19 +1,25 @@
-//! One table file at a time.
+//! SQLite: one table file at a time.
 
+mod session;
+
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Params};
 
-use crate::{Error, Row};
+use crate::Error;
+use crate::content::{Cell, Content, checked, quoted};
+use crate::engine::PATIENCE;
 
-/// How long a lock is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) use session::begin;
+
+/// Rows are in the order of insertion.
+const ORDER: &str = "rowid";
 /// How often a held lock is looked at.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -23,16 +29,6 @@ pub(crate) struct Place {
     pub(crate) table: String,
     /// The attached database's name.
     pub(crate) database: String,
-}
-
-/// A value as it is stored, bytes and all.
-pub(crate) type Cell = Option<Vec<u8>>;
-
-/// The whole of a table, or some of it, in insertion order.
-#[derive(Debug, Default)]
-pub(crate) struct Content {
-    pub(crate) columns: Vec<String>,
-    pub(crate) rows: Vec<Vec<Cell>>,
 }
 
 impl Place {
@@ -63,73 +59,68 @@ impl Place {
         names.collect::<Result<_, _>>().map_err(&error)
     }
 
-    /// Rows in insertion order. `condition` is SQL after the table's name.
-    pub(crate) fn content(
-        &self,
-        connection: &Connection,
-        condition: &str,
-        values: impl Params,
-    ) -> Result<Content, Error> {
-        let error = Error::sql(&self.table);
-        let text = format!("SELECT * FROM {} {condition} ORDER BY rowid", self.target());
-        let mut statement = connection.prepare(&text).map_err(&error)?;
-        let columns: Vec<String> = statement.column_names().map(String::from).collect();
-        let width = columns.len();
-        let rows = statement
-            .query_map(values, |row| {
-                (0..width).map(|at| row.get_ref(at).map(cell)).collect()
-            })
-            .map_err(&error)?;
-        let rows = rows.collect::<Result<_, _>>().map_err(&error)?;
-        Ok(Content { columns, rows })
+    /// Rows in insertion order.
+    pub(crate) fn content(&self, connection: &Connection) -> Result<Content, Error> {
+        content(connection, &self.table, &self.target(), "", [])
     }
 }
 
-impl Content {
-    /// As text.
-    pub(crate) fn into_rows(self) -> Vec<Row> {
-        let columns: Arc<[String]> = self.columns.into();
-        let text = |cell: Cell| {
-            cell.map(|bytes| {
-                String::from_utf8(bytes)
-                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-            })
-        };
-        self.rows
-            .into_iter()
-            .map(|cells| Row::new(columns.clone(), cells.into_iter().map(text).collect()))
-            .collect()
+/// All of a table as it is stored; none if it does not exist.
+pub(crate) fn read(directory: &Path, table: &str) -> Result<Option<Content>, Error> {
+    let Some(connection) = open(directory, table)? else {
+        return Ok(None);
+    };
+    let place = Place::main(table);
+    if place.columns(&connection)?.is_empty() {
+        return Ok(None);
     }
+    place.content(&connection).map(Some)
 }
 
-/// A name in a statement.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// Which of these tables exist.
+pub(crate) fn existing(directory: &Path, names: &[&str]) -> Result<BTreeSet<String>, Error> {
+    let mut found = BTreeSet::new();
+    for table in names {
+        if let Some(connection) = open(directory, table)?
+            && !Place::main(table).columns(&connection)?.is_empty()
+        {
+            found.insert((*table).to_string());
+        }
+    }
+    Ok(found)
 }
 
-/// Table names become file names: letters, digits and `_` only.
-pub(crate) fn checked(table: &str) -> Result<(), Error> {
-    let fits = !table.is_empty()
-        && table.len() <= 64
-        && table
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if fits {
-        Ok(())
-    } else {
-        Err(Error::TableName(table.into()))
-    }
+/// Rows in insertion order. `condition` is SQL after the table's name.
+fn content(
+    connection: &Connection,
+    table: &str,
+    target: &str,
+    condition: &str,
+    values: impl Params,
+) -> Result<Content, Error> {
+    let error = Error::sql(table);
+    let text = format!("SELECT * FROM {target} {condition} ORDER BY {ORDER}");
+    let mut statement = connection.prepare(&text).map_err(&error)?;
+    let columns: Vec<String> = statement.column_names().map(String::from).collect();
+    let width = columns.len();
+    let rows = statement
+        .query_map(values, |row| {
+            (0..width).map(|at| row.get_ref(at).map(cell)).collect()
+        })
+        .map_err(&error)?;
+    let rows = rows.collect::<Result<_, _>>().map_err(&error)?;
+    Ok(Content { columns, rows })
 }
 
 /// The table's file; an error if no table can have that name.
-pub(crate) fn path(directory: &Path, table: &str) -> Result<PathBuf, Error> {
+fn path(directory: &Path, table: &str) -> Result<PathBuf, Error> {
     checked(table)?;
     Ok(directory.join(format!("{table}.sqlite")))
 }
 
 /// Opens a table's file for reading; none if it does not exist. Nothing is created. The file is
 /// opened for writing all the same: only so can SQLite roll back what a crash left half done.
-pub(crate) fn open(directory: &Path, table: &str) -> Result<Option<Connection>, Error> {
+fn open(directory: &Path, table: &str) -> Result<Option<Connection>, Error> {
     let path = path(directory, table)?;
     match path.metadata() {
         Ok(_) => {}
@@ -147,13 +138,13 @@ pub(crate) fn open(directory: &Path, table: &str) -> Result<Option<Connection>, 
 }
 
 /// Neither creates files nor takes names for URIs.
-pub(crate) fn flags() -> OpenFlags {
+fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
 /// Waits up to [`PATIENCE`] for locks, from now on and in all: a statement over many files may meet
 /// many locks.
-pub(crate) fn be_patient(connection: &mut Connection, table: &str) -> Result<(), Error> {
+fn be_patient(connection: &mut Connection, table: &str) -> Result<(), Error> {
     let deadline = Instant::now() + PATIENCE;
     connection
         .busy_handler(Some(move |_| {
@@ -168,7 +159,7 @@ pub(crate) fn be_patient(connection: &mut Connection, table: &str) -> Result<(),
 
 /// Makes an empty file for a table, readable by its owner only as xCAT's are. An existing file is
 /// left as it is: another program may just have made it.
-pub(crate) fn make_file(directory: &Path, table: &str) -> Result<(), Error> {
+fn make_file(directory: &Path, table: &str) -> Result<(), Error> {
     let path = path(directory, table)?;
     let made = OpenOptions::new()
         .write(true)

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::session::{Make, Session};
-use crate::sqlite::{self, Content, Place};
+use crate::content::Content;
+use crate::engine::{self, Make, Session};
 use crate::{Error, Location, Row, Transaction, resolve, schema};
 
 /// A set of tables. Holds no connection: each call opens what it needs and closes it before it
@@ -15,14 +15,10 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Looks whether there is such a place. An empty directory is a place: its tables are empty.
+    /// Looks whether there is such a place: a directory, or a server that lets us in. An empty one
+    /// is a place: its tables are empty.
     pub fn open(location: &Location) -> Result<Tables, Error> {
-        let directory = location.directory();
-        let metadata = directory.metadata().map_err(Error::file(directory))?;
-        if !metadata.is_dir() {
-            let error = std::io::ErrorKind::NotADirectory;
-            return Err(Error::file(directory)(error.into()));
-        }
+        location.check()?;
         Ok(Tables {
             location: location.clone(),
         })
@@ -33,7 +29,7 @@ impl Tables {
         &self.location
     }
 
-    /// The enabled rows of a table, in insertion order.
+    /// The enabled rows of a table, in insertion order (PostgreSQL: in the order of the key).
     pub fn rows(&self, table: &str) -> Result<Vec<Row>, Error> {
         let mut rows = self.all_rows(table)?;
         rows.retain(Row::is_enabled);
@@ -140,22 +136,17 @@ impl Tables {
         make: Make<'_>,
         work: impl FnOnce(&Session) -> Result<R, E>,
     ) -> Result<R, E> {
-        let directory = self.location.directory();
-        let session = Session::begin(directory, tables, make)?;
-        // On an error the connection closes, and SQLite rolls back.
+        let session = Session::begin(&self.location, tables, make)?;
+        // On an error the connection closes, and the database rolls back.
         let result = work(&session)?;
-        session.commit(directory)?;
+        session.commit()?;
         Ok(result)
     }
 
     /// All of a table as it is stored.
     pub(crate) fn content(&self, table: &str) -> Result<Content, Error> {
-        let directory = self.location.directory();
-        if let Some(connection) = sqlite::open(directory, table)? {
-            let place = Place::main(table);
-            if !place.columns(&connection)?.is_empty() {
-                return place.content(&connection, "", []);
-            }
+        if let Some(content) = engine::read(&self.location, table)? {
+            return Ok(content);
         }
         let Some(schema) = schema(table) else {
             return Err(Error::UnknownTable(table.into()));

@@ -1,39 +1,22 @@
 //! A change to several tables at once: all of it or nothing, whatever dies.
 
-use std::cell::Cell as Flag;
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-
-use crate::sqlite::{Content, Place, quoted};
+use crate::content::{Content, quoted};
+use crate::engine::{Open, Work};
 use crate::{Error, Row, schema};
 
-/// The tables of one transaction, locked against every other writer until it ends.
+/// The tables of one transaction, locked against every other writer until it ends. After an error of
+/// the database nothing more can be done in it: PostgreSQL ends it there.
 #[derive(Debug)]
 pub struct Transaction<'a> {
-    connection: &'a Connection,
+    work: &'a dyn Work,
     tables: &'a BTreeMap<String, Open>,
-    changed: Flag<usize>,
-}
-
-/// A table inside a transaction.
-#[derive(Debug)]
-pub(crate) struct Open {
-    pub(crate) place: Place,
-    pub(crate) columns: Vec<String>,
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(
-        connection: &'a Connection,
-        tables: &'a BTreeMap<String, Open>,
-    ) -> Transaction<'a> {
-        Transaction {
-            connection,
-            tables,
-            changed: Flag::new(0),
-        }
+    pub(crate) fn new(work: &'a dyn Work, tables: &'a BTreeMap<String, Open>) -> Transaction<'a> {
+        Transaction { work, tables }
     }
 
     /// The table's enabled rows, in insertion order.
@@ -92,38 +75,30 @@ impl<'a> Transaction<'a> {
         if values.is_empty() {
             return Ok(self.content(table, keys)?.rows.len());
         }
-        let set: Vec<String> = values
-            .iter()
-            .map(|(column, _)| format!("{} = ?", quoted(column)))
-            .collect();
+        let set = equations(values.iter().map(|(column, _)| *column), 1);
         let text = format!(
             "UPDATE {} SET {} {}",
-            open.place.target(),
+            open.target,
             set.join(", "),
-            condition(keys)
+            condition(keys, values.len() + 1)
         );
         let given = values.iter().map(|(_, value)| value.map(str::as_bytes));
         let given = given.chain(keys.iter().map(|(_, value)| Some(value.as_bytes())));
-        self.execute(open, &text, given)
+        self.work.execute(open, &text, &given.collect::<Vec<_>>())
     }
 
     /// Removes every row that holds all `keys`, all rows if there are no keys; says how many.
     pub fn delete(&self, table: &str, keys: &[(&str, &str)]) -> Result<usize, Error> {
         let open = self.table(table)?;
         open.check(keys.iter().map(|(column, _)| *column))?;
-        let text = format!("DELETE FROM {} {}", open.place.target(), condition(keys));
+        let text = format!("DELETE FROM {} {}", open.target, condition(keys, 1));
         let given = keys.iter().map(|(_, value)| Some(value.as_bytes()));
-        self.execute(open, &text, given)
+        self.work.execute(open, &text, &given.collect::<Vec<_>>())
     }
 
     /// Seconds since 1970 by the database's clock: the one clock that all hosts of a cluster share.
     pub fn now(&self) -> Result<i64, Error> {
-        let table = self.tables.keys().next().map_or("tables", String::as_str);
-        self.connection
-            .query_row("SELECT CAST(strftime('%s', 'now') AS INTEGER)", [], |row| {
-                row.get(0)
-            })
-            .map_err(Error::sql(table))
+        self.work.now()
     }
 
     /// The table's columns, as the database has them.
@@ -150,27 +125,33 @@ impl<'a> Transaction<'a> {
             }
         }
         let text = if columns.is_empty() {
-            format!("INSERT INTO {} DEFAULT VALUES", open.place.target())
+            format!("INSERT INTO {} DEFAULT VALUES", open.target)
         } else {
-            let marks = vec!["?"; columns.len()].join(", ");
-            let columns = columns.join(", ");
-            format!(
-                "INSERT INTO {} ({columns}) VALUES ({marks})",
-                open.place.target()
-            )
+            let marks: Vec<String> = (1..=columns.len()).map(|at| format!("${at}")).collect();
+            let (columns, marks) = (columns.join(", "), marks.join(", "));
+            format!("INSERT INTO {} ({columns}) VALUES ({marks})", open.target)
         };
-        self.execute(open, &text, values.into_iter()).map(drop)
+        self.work.execute(open, &text, &values).map(drop)
+    }
+
+    /// After rows came in with numbers in a column that the database numbers.
+    pub(crate) fn renumber(&self, table: &str) -> Result<(), Error> {
+        let open = self.table(table)?;
+        let Some(schema) = schema(table) else {
+            return Ok(());
+        };
+        let numbered = schema.keys.iter().filter(|key| schema.is_numbered(key));
+        for column in numbered.filter(|key| open.columns.contains(key)) {
+            self.work.renumber(open, column)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn content(&self, table: &str, keys: &[(&str, &str)]) -> Result<Content, Error> {
         let open = self.table(table)?;
         open.check(keys.iter().map(|(column, _)| *column))?;
-        let given = keys.iter().map(|(_, value)| *value);
-        open.place.content(
-            self.connection,
-            &condition(keys),
-            rusqlite::params_from_iter(given),
-        )
+        let given: Vec<&str> = keys.iter().map(|(_, value)| *value).collect();
+        self.work.select(open, &condition(keys, 1), &given)
     }
 
     fn table(&self, table: &str) -> Result<&'a Open, Error> {
@@ -179,24 +160,6 @@ impl<'a> Transaction<'a> {
             .get(table)
             .ok_or_else(|| Error::UnknownTable(table.into()))
     }
-
-    fn execute<'v>(
-        &self,
-        open: &Open,
-        text: &str,
-        values: impl Iterator<Item = Option<&'v [u8]>>,
-    ) -> Result<usize, Error> {
-        let error = Error::sql(&open.place.table);
-        let values =
-            values.map(|value| ToSqlOutput::Borrowed(value.map_or(ValueRef::Null, ValueRef::Text)));
-        let count = self
-            .connection
-            .prepare_cached(text)
-            .and_then(|mut statement| statement.execute(rusqlite::params_from_iter(values)))
-            .map_err(error)?;
-        self.changed.set(self.changed.get() + count);
-        Ok(count)
-    }
 }
 
 impl Open {
@@ -204,20 +167,25 @@ impl Open {
         match columns.find(|column| !self.columns.iter().any(|known| known == column)) {
             None => Ok(()),
             Some(column) => Err(Error::UnknownColumn {
-                table: self.place.table.clone(),
+                table: self.table.clone(),
                 column: column.into(),
             }),
         }
     }
 }
 
-fn condition(keys: &[(&str, &str)]) -> String {
+/// `"column" = $1`, numbered from `first`.
+fn equations<'c>(columns: impl Iterator<Item = &'c str>, first: usize) -> Vec<String> {
+    columns
+        .enumerate()
+        .map(|(at, column)| format!("{} = ${}", quoted(column), first + at))
+        .collect()
+}
+
+fn condition(keys: &[(&str, &str)], first: usize) -> String {
     if keys.is_empty() {
         return String::new();
     }
-    let tests: Vec<String> = keys
-        .iter()
-        .map(|(column, _)| format!("{} = ?", quoted(column)))
-        .collect();
+    let tests = equations(keys.iter().map(|(column, _)| *column), first);
     format!("WHERE {}", tests.join(" AND "))
 }

@@ -1,0 +1,93 @@
+//! A connection, for as long as one call.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use postgres::config::SslMode;
+use postgres::{Client, Config, NoTls};
+
+use super::failure::{chain, may_pass};
+use super::server::{Server, Tls};
+use crate::Error;
+use crate::engine::PATIENCE;
+
+/// How often a server that starts is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// For the session: locks are waited for as long as on SQLite, and the server notices that our host
+/// is gone within a minute: until then it would keep our locks.
+const OPTIONS: &str = "-c lock_timeout=10s -c tcp_keepalives_idle=30 \
+                       -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3";
+
+/// Connects and logs in. A server that is starting or has no place free is waited for.
+///
+/// No thread is started: the driver runs its event loop in the calling one, and would use another
+/// only to resolve a name. So names are resolved here.
+pub(super) fn connect(server: &Server) -> Result<Client, Error> {
+    let error = |why: String| Error::Server {
+        server: server.to_string(),
+        why,
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let mut config = Config::new();
+    config
+        .dbname(&server.database)
+        .user(&server.user)
+        .application_name("xcat-nodetools")
+        .options(OPTIONS)
+        .connect_timeout(PATIENCE)
+        .tcp_user_timeout(Duration::from_secs(30))
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .port(server.port);
+    if !server.password.is_empty() {
+        config.password(&server.password);
+    }
+    let local = server.host.starts_with('/');
+    if local {
+        config.host_path(&server.host);
+    } else {
+        for address in addresses(server).map_err(|why| error(why.to_string()))? {
+            config.host(&server.host).hostaddr(address);
+        }
+    }
+    let verified = match &server.tls {
+        Tls::Authority(file) => tls::Database::Authority(file),
+        Tls::Name(file) => tls::Database::Name(file),
+        Tls::No | Tls::Perhaps | Tls::Yes => tls::Database::Anyone,
+    };
+    config.ssl_mode(match &server.tls {
+        // Nobody can listen in on a socket of this host; the server does not even offer it there.
+        _ if local => SslMode::Disable,
+        Tls::No => SslMode::Disable,
+        Tls::Perhaps => SslMode::Prefer,
+        Tls::Yes | Tls::Authority(_) | Tls::Name(_) => SslMode::Require,
+    });
+    loop {
+        let result = if config.get_ssl_mode() == SslMode::Disable {
+            config.connect(NoTls)
+        } else {
+            config.connect(tls::database(&verified).map_err(|why| error(why.to_string()))?)
+        };
+        match result {
+            Ok(client) => return Ok(client),
+            Err(why) if may_pass(&why) && Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Err(why) => return Err(error(chain(&why))),
+        }
+    }
+}
+
+fn addresses(server: &Server) -> std::io::Result<Vec<IpAddr>> {
+    if let Some(address) = server.address {
+        return Ok(vec![address]);
+    }
+    let found = (server.host.as_str(), server.port).to_socket_addrs()?;
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in found.map(|found| found.ip()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
