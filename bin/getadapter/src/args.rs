@@ -12,6 +12,9 @@ pub(crate) struct Args {
     /// The nodes; `-` reads their names from standard input
     #[arg(value_name = "NODERANGE", required = true)]
     pub(crate) noderange: String,
+    /// Refuse a noderange with a part that means something else by accident, instead of warning
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Ask nodes again whose adapters are known
     #[arg(short = 'f', long)]
     pub(crate) force: bool,

@@ -27,7 +27,10 @@ fn getadapter(args: Args) -> anyhow::Result<u8> {
     let interrupt = Interrupt::new().context("signals")?;
     let location = Location::find()?;
     let tables = Tables::open(&location)?;
-    let nodes = tables.select(&args.noderange, &mut std::io::stdin().lock())?;
+    let stdin = &mut std::io::stdin().lock();
+    let nodes = tables.select(&args.noderange, stdin, args.strict, &mut |warning| {
+        complain(NAME, &warning.to_string());
+    })?;
     if nodes.is_empty() {
         return Err(Usage(format!("{}: names no node", args.noderange)).into());
     }

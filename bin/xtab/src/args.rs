@@ -45,26 +45,37 @@ pub(crate) enum Command {
     },
     /// Print nodes' values, those of their groups included
     Get {
-        /// The nodes; `-` reads their names from standard input
-        #[arg(value_name = "NODERANGE", allow_hyphen_values = true)]
-        noderange: String,
+        #[command(flatten)]
+        nodes: Range,
         /// Which values: table.column, or groups, tags, mgt
         #[arg(value_name = "table.column", required = true)]
         columns: Vec<String>,
     },
     /// Store values in the nodes' own rows, all or none
     Set {
-        /// The nodes; `-` reads their names from standard input
-        #[arg(value_name = "NODERANGE", allow_hyphen_values = true)]
-        noderange: String,
+        #[command(flatten)]
+        nodes: Range,
         /// Which values: nothing after the `=` takes a value away
         #[arg(value_name = "table.column=value", required = true)]
         values: Vec<String>,
+        /// Ask (on a terminal) or refuse if there are more nodes
+        #[arg(long, value_name = "N", default_value_t = 1024)]
+        max_nodes: usize,
     },
     /// Print the names of nodes, one per line
     Nodes {
-        /// The nodes; `-` reads their names from standard input
-        #[arg(value_name = "NODERANGE", allow_hyphen_values = true)]
-        noderange: String,
+        #[command(flatten)]
+        nodes: Range,
     },
+}
+
+/// Which nodes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Range {
+    /// The nodes; `-` reads their names from standard input
+    #[arg(value_name = "NODERANGE", allow_hyphen_values = true)]
+    pub(crate) noderange: String,
+    /// Refuse a noderange with a part that means something else by accident, instead of warning
+    #[arg(long)]
+    pub(crate) strict: bool,
 }

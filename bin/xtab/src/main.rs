@@ -13,7 +13,7 @@ use noderange::{Expansion, Options};
 use program::{Output, Usage, complain, exit};
 use xcat_tables::{ColumnName, Error, Location, Row, Tables, read_file, table_of};
 
-use args::{Args, Command};
+use args::{Args, Command, Range};
 
 const NAME: &str = "xtab";
 
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 fn xtab(args: Args) -> anyhow::Result<u8> {
     let mut out = Output::new();
     let code = match &args.command {
-        Command::Nodes { noderange } if args.json => nodes_json(&mut out, noderange),
+        Command::Nodes { nodes } if args.json => nodes_json(&mut out, nodes),
         command => run(&mut out, command, args.json)?,
     };
     out.finish().context("standard output")?;
@@ -43,10 +43,14 @@ fn run(out: &mut Output, command: &Command, json: bool) -> anyhow::Result<u8> {
         }
         Command::Dump { table } => dump(out, table, json),
         Command::Restore { file } => restore(file),
-        Command::Get { noderange, columns } => get(out, noderange, columns, json),
-        Command::Set { noderange, values } => set(noderange, values),
-        Command::Nodes { noderange } => {
-            let found = expand(&tables()?, noderange)?;
+        Command::Get { nodes, columns } => get(out, nodes, columns, json),
+        Command::Set {
+            nodes,
+            values,
+            max_nodes,
+        } => set(nodes, values, *max_nodes),
+        Command::Nodes { nodes } => {
+            let found = expand(&tables()?, nodes)?;
             for node in &found.nodes {
                 out.line(&program::escape(node));
             }
@@ -59,8 +63,18 @@ fn tables() -> Result<Tables, Error> {
     Tables::open(&Location::find()?)
 }
 
-fn expand(tables: &Tables, noderange: &str) -> Result<Expansion, Error> {
-    tables.expand_or_read(noderange, &mut stdin().lock(), &Options::default())
+fn expand(tables: &Tables, nodes: &Range) -> Result<Expansion, Error> {
+    let options = Options {
+        strict: nodes.strict,
+        ..Options::default()
+    };
+    let found = tables.expand_or_read(&nodes.noderange, &mut stdin().lock(), &options)?;
+    found.warnings.iter().for_each(warn);
+    Ok(found)
+}
+
+fn warn(warning: &noderange::Warning) {
+    complain(NAME, &warning.to_string());
 }
 
 /// Names that are no nodes are said in xCAT's words; the others were served.
@@ -73,8 +87,8 @@ fn missed(names: Vec<String>) -> u8 {
 }
 
 /// One object whatever happens: a script need not look at standard error.
-fn nodes_json(out: &mut Output, noderange: &str) -> u8 {
-    match tables().and_then(|tables| expand(&tables, noderange)) {
+fn nodes_json(out: &mut Output, nodes: &Range) -> u8 {
+    match tables().and_then(|tables| expand(&tables, nodes)) {
         Ok(found) => {
             out.line(&show::nodes_object(&found, None));
             missed(found.missed)
@@ -108,13 +122,13 @@ fn restore(file: &Path) -> anyhow::Result<u8> {
     Ok(exit::DONE)
 }
 
-fn get(out: &mut Output, noderange: &str, columns: &[String], json: bool) -> anyhow::Result<u8> {
+fn get(out: &mut Output, nodes: &Range, columns: &[String], json: bool) -> anyhow::Result<u8> {
     let columns: Vec<ColumnName> = columns
         .iter()
         .map(|text| column(text))
         .collect::<Result<_, _>>()?;
     let tables = tables()?;
-    let found = expand(&tables, noderange)?;
+    let found = expand(&tables, nodes)?;
     let nodes: Vec<String> = found.nodes.into_iter().collect();
     let by_table = rows(&tables, &columns, &nodes)?;
     let mut code = missed(found.missed);
@@ -172,7 +186,7 @@ fn rows(
 }
 
 /// Nothing is changed if any name is no node: one that was meant to be left out could be it.
-fn set(noderange: &str, values: &[String]) -> anyhow::Result<u8> {
+fn set(nodes: &Range, values: &[String], max_nodes: usize) -> anyhow::Result<u8> {
     let values: Vec<(ColumnName, String)> = values
         .iter()
         .map(|text| {
@@ -183,7 +197,9 @@ fn set(noderange: &str, values: &[String]) -> anyhow::Result<u8> {
         })
         .collect::<Result<_, _>>()?;
     let tables = tables()?;
-    let nodes = tables.select(noderange, &mut stdin().lock())?;
+    let stdin = &mut stdin().lock();
+    let nodes = tables.select(&nodes.noderange, stdin, nodes.strict, &mut warn)?;
+    program::guard(nodes.len(), max_nodes, "change")?;
     tables.assign(&nodes, &values)?;
     Ok(exit::DONE)
 }

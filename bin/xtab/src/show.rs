@@ -7,7 +7,9 @@ use xcat_tables::{ColumnName, Row};
 
 /// `xtab nodes --json`: one object, also for an error.
 pub(crate) fn nodes_object(found: &Expansion, error: Option<&str>) -> String {
-    json!({ "nodes": found.nodes, "missed": found.missed, "error": error }).to_string()
+    let warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
+    json!({ "nodes": found.nodes, "missed": found.missed, "warnings": warnings, "error": error })
+        .to_string()
 }
 
 /// One node's values as an object; of several rows the first value counts.

@@ -88,12 +88,12 @@ fn nodes_as_lines_and_as_one_object() {
     let found = object(&tables.run(&["nodes", "--json", "n[1-3]"]));
     assert_eq!(
         found,
-        json!({"nodes": ["n1", "n2", "n3"], "missed": [], "error": null})
+        json!({"nodes": ["n1", "n2", "n3"], "missed": [], "warnings": [], "error": null})
     );
     let missed = tables.run(&["--json", "nodes", "x2,n1,x1,x2"]);
     assert_eq!(
         object(&missed),
-        json!({"nodes": ["n1"], "missed": ["x2", "x1", "x2"], "error": null})
+        json!({"nodes": ["n1"], "missed": ["x2", "x1", "x2"], "warnings": [], "error": null})
     );
     assert_eq!(missed.code, Some(1));
     assert_eq!(
@@ -103,15 +103,59 @@ fn nodes_as_lines_and_as_one_object() {
     let wrong = tables.run(&["nodes", "--json", "(n1"]);
     assert_eq!(
         object(&wrong),
-        json!({"nodes": [], "missed": [], "error": "Unbalanced parentheses in noderange"})
+        json!({"nodes": [], "missed": [], "warnings": [], "error": "Unbalanced parentheses in noderange"})
     );
     assert_eq!(wrong.code, Some(3));
     tables
         .run(&["nodes", "n[1-99999999]"])
         .fails(3, "noderange: more than 1000000 names");
     tables
-        .run(&["nodes", "nosuch.mgt==x"])
+        .run(&["nodes", "all,-nosuch.mgt==x"])
         .fails(3, "noderange: nosuch.mgt: no such attribute");
+}
+
+#[test]
+fn what_a_range_means_by_accident_is_said_or_refused() {
+    let tables = Tables::loaded("ops");
+    let warning = "n3-n1: names no node: it goes down";
+    let warned = tables.run(&["nodes", "n3-n1,n2"]);
+    assert_eq!(
+        (warned.code, &*warned.out, &*warned.err),
+        (Some(0), "n2\n", &*format!("xtab: {warning}\n"))
+    );
+    let found = tables.run(&["nodes", "--json", "n3-n1,n2"]);
+    assert_eq!(
+        object(&found),
+        json!({"nodes": ["n2"], "missed": [], "warnings": [warning], "error": null})
+    );
+    let refusal = format!("noderange: {warning} (strict)");
+    for arguments in [
+        &["nodes", "--strict", "n3-n1,n2"][..],
+        &["get", "--strict", "n3-n1,n2", "mgt"],
+        &["set", "n3-n1,n2", "mgt=hmc", "--strict"],
+    ] {
+        tables.run(arguments).fails(3, &refusal);
+    }
+    tables
+        .run(&["nodes", "--strict", "n1-n3"])
+        .ok("n1\nn2\nn3\n");
+    let set = tables.run(&["set", "n3-n1,n2", "mgt=hmc"]);
+    assert_eq!(
+        (set.code, &*set.err),
+        (Some(0), &*format!("xtab: {warning}\n"))
+    );
+    tables.run(&["get", "n2", "mgt"]).ok("n2: hmc\n");
+}
+
+#[test]
+fn more_nodes_than_meant_are_refused() {
+    let tables = Tables::loaded("ops");
+    tables
+        .run(&["set", "all", "mgt=hmc", "--max-nodes", "3"])
+        .fails(2, "4 nodes: are more than --max-nodes 3");
+    tables
+        .run(&["set", "all", "mgt=hmc", "--max-nodes", "4"])
+        .ok("");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Counting, as Perl's `..` does it on the numbers in node names.
 
+use crate::Accident;
+
 /// The numbers from `first` to `last`. Without a leading zero they are numbers, and there are none
 /// if they go down. With one they are texts of that width: counted until `last` is reached or the
 /// next would be longer than it, so that a range which goes down runs to the end of the width.
@@ -15,6 +17,31 @@ pub(crate) fn between(first: &str, last: &str) -> Box<dyn Iterator<Item = String
         let next = increment(text);
         (*text != last && next.len() <= last.len()).then_some(next)
     }))
+}
+
+/// What of [`between`] nobody means who writes these two numbers.
+pub(crate) fn doubt(first: &str, last: &str) -> Option<Accident> {
+    let (low, high) = (value(first), value(last));
+    if !first.starts_with('0') {
+        return if low > high {
+            Some(Accident::Descending)
+        } else if last.starts_with('0') {
+            Some(Accident::OnlyLastPadded)
+        } else {
+            None
+        };
+    }
+    if first.len() > last.len() {
+        return Some(Accident::LongerFirst);
+    }
+    let padded = last.len() > first.len() && last.starts_with('0');
+    (low > high || padded).then_some(Accident::NeverReached)
+}
+
+/// Numbers of any length, in order.
+pub(crate) fn value(number: &str) -> (usize, &str) {
+    let digits = number.trim_start_matches('0');
+    (digits.len(), digits)
 }
 
 /// The next number of the same width, or one digit longer.
@@ -56,5 +83,23 @@ mod tests {
             list("99999999999999999999", "99999999999999999999"),
             "99999999999999999999"
         );
+    }
+
+    #[test]
+    fn what_is_doubtful() {
+        for (first, last, accident) in [
+            ("5", "1", Some(Accident::Descending)),
+            ("10", "09", Some(Accident::Descending)),
+            ("001", "5", Some(Accident::LongerFirst)),
+            ("009", "007", Some(Accident::NeverReached)),
+            ("01", "005", Some(Accident::NeverReached)),
+            ("1", "005", Some(Accident::OnlyLastPadded)),
+            ("1", "5", None),
+            ("0", "12", None),
+            ("08", "100", None),
+            ("008", "012", None),
+        ] {
+            assert_eq!(doubt(first, last), accident, "{first}-{last}");
+        }
     }
 }

@@ -19,7 +19,7 @@ pub enum Error {
     /// Numbers alone need a prefix to be names.
     #[error("noderange: {0}: a number, and there is no prefix to make it a name")]
     NoPrefix(String),
-    /// A selection by something that no table has.
+    /// An exclusion of nodes by something that no table has.
     #[error("noderange: {0}: no such attribute")]
     Attribute(String),
     /// A pattern that cannot be compiled.
@@ -36,6 +36,9 @@ pub enum Error {
     /// A range that names a file where none may be read.
     #[error("noderange: {0}: no file may be read here")]
     FileRefused(String),
+    /// What is a warning where [`crate::Options::strict`] is not set.
+    #[error("noderange: {0} (strict)")]
+    Strict(crate::Warning),
     /// The tables could not answer.
     #[error("{0}")]
     Tables(String),

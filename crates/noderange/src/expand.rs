@@ -1,70 +1,23 @@
-//! The whole of a range: parentheses, lists, exclusion, intersection, files.
+//! One expansion: its state and its bounds.
 
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 
-use crate::atom;
-use crate::pieces::{outside_brackets, parenthesis};
-use crate::{Error, Names};
+use crate::{Accident, Error, Expansion, HARD_LIMIT, Names, Options, Warning};
 
-/// More names than this are never made, whatever the options say.
-pub const HARD_LIMIT: usize = 1_000_000;
-/// Parentheses and `@` inside each other.
-const DEPTH: usize = 64;
 /// Bytes of a range, or of a file of names.
-const LENGTH: usize = 16 << 20;
-
+pub(crate) const LENGTH: usize = 16 << 20;
+/// Parentheses, `@` and brackets inside each other.
+const DEPTH: usize = 64;
 /// Bytes of all names that are made; brackets inside brackets make long ones quickly.
 const BYTES: usize = 64 << 20;
-
-/// How a range is read.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Names that are no nodes are missed; otherwise they are taken as they stand.
-    pub verify: bool,
-    /// More names than this are an error; at most [`HARD_LIMIT`].
-    pub max_nodes: usize,
-    /// Takes out what [`Names::excluded`] says.
-    pub honor_excludenodes: bool,
-    /// Names are only texts: groups are not looked up.
-    pub generic: bool,
-    /// What a number alone is put behind; xCAT takes it from `XCAT_NODE_PREFIX`.
-    pub prefix: String,
-    /// What is put behind a number alone (`XCAT_NODE_SUFFIX`).
-    pub suffix: String,
-    /// Where `^FILE` is looked for if its name is relative; none: no file may be read.
-    pub files: Option<PathBuf>,
-}
-
-/// What a range says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Expansion {
-    /// The nodes, bytewise sorted.
-    pub nodes: BTreeSet<String>,
-    /// What could not be resolved, in order, repeats kept. xCAT's daemon refuses a command for any.
-    pub missed: Vec<String>,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        let of = |name, default: &str| std::env::var(name).unwrap_or(default.to_string());
-        Options {
-            verify: true,
-            max_nodes: HARD_LIMIT,
-            honor_excludenodes: true,
-            generic: false,
-            prefix: of("XCAT_NODE_PREFIX", "node"),
-            suffix: of("XCAT_NODE_SUFFIX", ""),
-            files: Some(PathBuf::from(".")),
-        }
-    }
-}
+/// More accidents than these nobody reads.
+const WARNINGS: usize = 64;
 
 /// Expands a range, as xCAT's `noderange()` does, but for these differences: the number of names is
-/// limited; a selection by an unknown table or column is an error, as is a file that cannot be read
-/// and an empty pattern; with `excludenodes` set, bad names of the range are still reported, besides
-/// those of `excludenodes`. Never endless: every step makes a name or shortens the text.
+/// limited; a selection by an unknown table or column is an error in an exclusion, where it would let
+/// nodes in; a file that cannot be read is an error, and so is an empty pattern; with `excludenodes`
+/// set, bad names of the range are still reported, besides those of `excludenodes`. Never endless:
+/// every step makes a name or shortens the text.
 pub fn expand(range: &str, names: &dyn Names, options: &Options) -> Result<Expansion, Error> {
     if range.len() > LENGTH {
         return Err(Error::Length(LENGTH));
@@ -74,6 +27,9 @@ pub fn expand(range: &str, names: &dyn Names, options: &Options) -> Result<Expan
         options,
         verify: options.verify,
         missed: Vec::new(),
+        warnings: Vec::new(),
+        source: "",
+        excluding: false,
         excluded: BTreeSet::new(),
         made: 0,
         bytes: 0,
@@ -85,7 +41,9 @@ pub fn expand(range: &str, names: &dyn Names, options: &Options) -> Result<Expan
     {
         // Verified whatever the options say: an unknown name excludes nothing.
         work.verify = true;
-        work.excluded = work.range(&plain(&range))?;
+        work.source = "site.excludenodes: ";
+        work.excluded = work.exclusion(|work| work.range(&plain(&range)))?;
+        work.source = "";
         work.verify = options.verify;
         excluded = std::mem::take(&mut work.missed);
     }
@@ -95,7 +53,11 @@ pub fn expand(range: &str, names: &dyn Names, options: &Options) -> Result<Expan
     if nodes.len() > options.max_nodes {
         return Err(Error::TooMany(options.max_nodes));
     }
-    Ok(Expansion { nodes, missed })
+    Ok(Expansion {
+        nodes,
+        missed,
+        warnings: work.warnings,
+    })
 }
 
 /// Quotes are left over from shells.
@@ -109,117 +71,18 @@ pub(crate) struct Work<'a> {
     pub(crate) options: &'a Options,
     pub(crate) verify: bool,
     pub(crate) missed: Vec<String>,
-    excluded: BTreeSet<String>,
+    /// What is being expanded will be taken out of something.
+    pub(crate) excluding: bool,
+    pub(crate) excluded: BTreeSet<String>,
+    pub(crate) depth: usize,
+    warnings: Vec<Warning>,
+    /// Said before each part, if it is not the caller's range.
+    source: &'static str,
     made: usize,
     bytes: usize,
-    depth: usize,
 }
 
 impl Work<'_> {
-    /// A range with parentheses: only the first pair counts at a time. What stands before it is a
-    /// range of its own, joined with the pair; the rest goes on from there.
-    pub(crate) fn range(&mut self, text: &str) -> Result<BTreeSet<String>, Error> {
-        self.depth += 1;
-        if self.depth > DEPTH {
-            return Err(Error::Depth);
-        }
-        let mut nodes: Option<BTreeSet<String>> = None;
-        let mut rest = text;
-        while let Some(found) = parenthesis(rest) {
-            let (before, inside, behind) = found.map_err(|()| Error::Parentheses)?;
-            let (before, join) = match before.strip_suffix(",-") {
-                Some(before) => (before, Join::Without),
-                None => match before.strip_suffix('@') {
-                    Some(before) => (before, Join::Both),
-                    None => (before, Join::Either),
-                },
-            };
-            let mut so_far = self.deeper(|work| work.list(nodes.take(), before))?;
-            let inside = self.range(inside)?;
-            match join {
-                Join::Without => so_far.retain(|node| !inside.contains(node)),
-                Join::Both => so_far.retain(|node| inside.contains(node)),
-                Join::Either => so_far.extend(inside),
-            }
-            nodes = Some(so_far);
-            rest = behind;
-        }
-        let nodes = self.list(nodes, rest)?;
-        self.depth -= 1;
-        Ok(nodes)
-    }
-
-    /// A list without parentheses, after the nodes that there are already.
-    fn list(
-        &mut self,
-        before: Option<BTreeSet<String>>,
-        text: &str,
-    ) -> Result<BTreeSet<String>, Error> {
-        let mut atoms = outside_brackets(text, b',');
-        let chain = before.is_none() && atoms.len() == 1;
-        if chain {
-            atoms = outside_brackets(text, b'@');
-        }
-        let mut nodes = before.unwrap_or_default();
-        let mut without = BTreeSet::new();
-        for (at, atom) in atoms.into_iter().enumerate() {
-            let (join, atom) = match atom.strip_prefix('@') {
-                Some(atom) => (Join::Both, atom),
-                None => match atom.strip_prefix('-') {
-                    // In a chain a minus means nothing.
-                    Some(atom) if chain && at > 0 => (Join::Both, atom),
-                    Some(atom) => (Join::Without, atom),
-                    None if chain && at > 0 => (Join::Both, atom),
-                    None => (Join::Either, atom),
-                },
-            };
-            if atom.is_empty() || atom == "^" {
-                continue;
-            }
-            if let Some(file) = atom.strip_prefix('^') {
-                // Added, whatever stands before it.
-                nodes.extend(self.file(file)?);
-                continue;
-            }
-            let found = atom::expand(self, atom)?;
-            match join {
-                Join::Without => without.extend(found),
-                Join::Both => {
-                    let found: BTreeSet<String> = found.into_iter().collect();
-                    nodes.retain(|node| found.contains(node));
-                }
-                Join::Either => nodes.extend(found),
-            }
-        }
-        nodes.retain(|node| !without.contains(node) && !self.excluded.contains(node));
-        Ok(nodes)
-    }
-
-    /// A file of names, one range per line up to the first blank, tab or colon. A `^` in it names no
-    /// further file.
-    fn file(&mut self, name: &str) -> Result<BTreeSet<String>, Error> {
-        let Some(base) = &self.options.files else {
-            return Err(Error::FileRefused(format!("^{name}")));
-        };
-        let text = read(&base.join(name)).map_err(|why| Error::File {
-            file: name.into(),
-            why,
-        })?;
-        let mut nodes = BTreeSet::new();
-        for line in text.lines_as_written() {
-            if line.starts_with(['#', '^']) {
-                continue;
-            }
-            let end = line.find([' ', '\t', ':']).unwrap_or(line.len());
-            // As in xCAT, each line forgets what was missed before it, but not inside parentheses.
-            if self.depth <= 1 {
-                self.missed.clear();
-            }
-            nodes.extend(self.range(&line[..end])?);
-        }
-        Ok(nodes)
-    }
-
     /// Counts what is made, so that nothing goes on for ever: names and their bytes. What is taken
     /// out again counts as well.
     pub(crate) fn count(&mut self, names: usize, bytes: usize) -> Result<(), Error> {
@@ -231,7 +94,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Goes one level deeper: brackets in brackets' results.
+    /// Goes one level deeper: parentheses, brackets in brackets' results.
     pub(crate) fn deeper<R>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<R, Error>,
@@ -244,33 +107,27 @@ impl Work<'_> {
         self.depth -= 1;
         result
     }
-}
 
-#[derive(Clone, Copy)]
-enum Join {
-    Either,
-    Both,
-    Without,
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LENGTH as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| error.to_string())?;
-    if bytes.len() > LENGTH {
-        return Err("too long".into());
+    /// Expands what will be taken out.
+    pub(crate) fn exclusion<R>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let before = std::mem::replace(&mut self.excluding, true);
+        let result = work(self);
+        self.excluding = before;
+        result
     }
-    String::from_utf8(bytes).map_err(|_| "not text".into())
-}
 
-/// Lines that keep their carriage return: it is a part of the name that xCAT sees.
-trait Lines {
-    fn lines_as_written(&self) -> std::str::Split<'_, char>;
-}
-
-impl Lines for String {
-    fn lines_as_written(&self) -> std::str::Split<'_, char> {
-        self.strip_suffix('\n').unwrap_or(self).split('\n')
+    /// Notes an accident in `part`; when strict, that is an error.
+    pub(crate) fn warn(&mut self, part: &str, accident: Accident) -> Result<(), Error> {
+        let warning = Warning::new(&format!("{}{part}", self.source), accident);
+        if self.options.strict {
+            return Err(Error::Strict(warning));
+        }
+        if self.warnings.len() < WARNINGS && !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+        Ok(())
     }
 }

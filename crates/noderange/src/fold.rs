@@ -2,37 +2,62 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::count::increment;
+use crate::count::{increment, value};
 use crate::pieces::{digits_and_rest, is_number};
 
 /// Numbers of a name that are tried, from its end.
 const NUMBERS: usize = 4;
 
 /// The short form that a person would write: `n[1-4,7]`, `gpu[08-12]-ib0`. Numbers keep their width.
-/// Sorted, without repeats; [`crate::expand`] of it gives the same names again.
+/// Sorted, without repeats; [`crate::expand`] of it gives the same names again, as long as they are
+/// nodes, and so does a line of a `^FILE`. A name that a range cannot spell becomes a pattern.
 pub fn fold<'a>(nodes: impl IntoIterator<Item = &'a str>) -> String {
-    let mut names: BTreeSet<&str> = nodes.into_iter().collect();
+    let named = nodes.into_iter().filter(|name| !name.is_empty());
+    let mut names: BTreeSet<&str> = named.collect();
     let mut parts = Vec::new();
-    for number in 0..NUMBERS {
+    // A node that is called `n[1-2]` would be taken for what brackets made of others.
+    let numbers = if names.iter().any(|name| name.contains('[')) {
+        0
+    } else {
+        NUMBERS
+    };
+    for number in 0..numbers {
         // By what stands before and behind the number.
         let mut families: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for name in &names {
-            if let Some((head, digits, tail)) = cut(name, number) {
-                families.entry((head, tail)).or_default().push(digits);
+            if let Some((head, _, tail)) = cut(name, number) {
+                families.entry((head, tail)).or_default().push(name);
             }
         }
-        for ((head, tail), numbers) in families {
-            if numbers.len() > 1 {
-                let whole = |digits: &&str| format!("{head}{digits}{tail}");
-                let taken: BTreeSet<String> = numbers.iter().map(whole).collect();
-                names.retain(|name| !taken.contains(*name));
-                parts.push(family(head, numbers, tail));
+        for ((head, tail), members) in families {
+            if members.len() > 1 {
+                let mut digits = Vec::with_capacity(members.len());
+                for name in members {
+                    names.remove(name);
+                    digits.push(&name[head.len()..name.len() - tail.len()]);
+                }
+                parts.push(family(head, digits, tail));
             }
         }
     }
-    parts.extend(names.into_iter().map(String::from));
+    parts.extend(names.into_iter().map(spelled));
     parts.sort_unstable();
     parts.join(",")
+}
+
+/// A single name; as a pattern if the grammar, or a file of names, would see something else in it.
+fn spelled(name: &str) -> String {
+    let special = |c: char| c.is_whitespace() || c.is_control() || ",@()'\"[]#:".contains(c);
+    if !name.starts_with(['-', '^', '/']) && !name.contains(special) {
+        return name.into();
+    }
+    let byte = |byte: u8| match byte {
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("\\x{byte:02x}"),
+    };
+    name.bytes()
+        .map(byte)
+        .fold("/".into(), |text, byte| text + &byte)
 }
 
 /// What stands before, in and behind a number of the name, counted from its end. None for names in
@@ -85,12 +110,6 @@ fn family(head: &str, mut numbers: Vec<&str>, tail: &str) -> String {
     format!("{head}[{}]{tail}", runs.join(","))
 }
 
-/// Numbers of any length, in order.
-fn value(number: &str) -> (usize, &str) {
-    let digits = number.trim_start_matches('0');
-    (digits.len(), digits)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,7 +140,8 @@ mod tests {
     #[test]
     fn odd_names_stand_alone() {
         assert_eq!(folded("5 6"), "5,6");
-        assert_eq!(folded("-n1 -n2"), "-n1,-n2");
+        assert_eq!(folded("-n1 a,b"), "/\\x2dn1,/a\\x2cb");
+        assert_eq!(folded("n1 n2 n[1-2]"), "/n\\x5b1\\x2d2\\x5d,n1,n2");
         assert_eq!(folded("r1c1 r1c2 r2c1 r2c2"), "r1c[1-2],r2c[1-2]");
     }
 }

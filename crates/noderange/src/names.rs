@@ -1,5 +1,7 @@
 //! What a range asks of the tables.
 
+use crate::Accident;
+
 /// A comparison in a selection such as `nodehm.mgt=~ipmi`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
@@ -24,6 +26,12 @@ pub trait Names {
 
     /// The members of a group, dynamic ones before static ones; none if there is no such group.
     fn group(&self, name: &str) -> Result<Option<Vec<String>>, String>;
+
+    /// What is doubtful in the definition of a group that has just been asked for.
+    fn doubts(&self, group: &str) -> Vec<Accident> {
+        let _ = group;
+        Vec::new()
+    }
 
     /// The nodes for which `attribute` (`table.column` or a short name) compares so with `value`;
     /// none if there is no such attribute.

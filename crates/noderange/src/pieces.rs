@@ -1,4 +1,6 @@
-//! Cutting text: at separators outside of brackets, into digits and the rest.
+//! Cutting text: at separators outside of brackets, into digits and the rest, at parentheses.
+
+use crate::Error;
 
 /// Splits at `separator` where it does not stand in brackets: it does if a `]` follows before any
 /// `[`.
@@ -46,13 +48,13 @@ pub(crate) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The first `(...)` with its partner: what stands before, inside and behind. A backslash hides the
-/// character after it, as it does from the Perl module that xCAT uses.
-pub(crate) fn parenthesis(text: &str) -> Option<Result<(&str, &str, &str), ()>> {
+/// What stands before, in and behind the first `(...)`; none if there is no `(`, an error if it, or a `)` before it, has
+/// no partner. A backslash hides the character after it, as it does from the Perl module that xCAT
+/// uses, for ranges and for values in tables.
+pub fn parenthesis(text: &str) -> Option<Result<(&str, &str, &str), Error>> {
     let open = text.find('(')?;
-    // A closing one before it has no partner.
     if text[..open].contains(')') {
-        return Some(Err(()));
+        return Some(Err(Error::Parentheses));
     }
     let mut depth = 0;
     let mut bytes = text.bytes().enumerate().skip(open);
@@ -71,7 +73,7 @@ pub(crate) fn parenthesis(text: &str) -> Option<Result<(&str, &str, &str), ()>> 
             _ => {}
         }
     }
-    Some(Err(()))
+    Some(Err(Error::Parentheses))
 }
 
 #[cfg(test)]
@@ -97,8 +99,8 @@ mod tests {
     fn parentheses() {
         assert_eq!(parenthesis("a,(b(c)),d"), Some(Ok(("a,", "b(c)", ",d"))));
         assert_eq!(parenthesis("a"), None);
-        assert_eq!(parenthesis("(a"), Some(Err(())));
-        assert_eq!(parenthesis("a)(b)"), Some(Err(())));
+        assert_eq!(parenthesis("(a"), Some(Err(Error::Parentheses)));
+        assert_eq!(parenthesis("a)(b)"), Some(Err(Error::Parentheses)));
         assert_eq!(parenthesis("(a\\)b)"), Some(Ok(("", "a\\)b", ""))));
     }
 }

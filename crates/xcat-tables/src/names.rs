@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use noderange::pattern::Pattern;
-use noderange::{Names, Op};
+use noderange::{Accident, Names, Op};
 
 use crate::resolve::{groups, values};
-use crate::wherevals::{Condition, conditions, places};
+use crate::wherevals::{Condition, conditions, doubts, places};
 use crate::{Error, Tables};
 
 /// Nodes and groups, read once; attributes are read when a range selects by them, each column once.
@@ -165,6 +165,11 @@ impl Names for NodeNames {
             Some(None) => Ok(Some(self.members.get(name).cloned().unwrap_or_default())),
             None => Ok(self.members.get(name).cloned()),
         }
+    }
+
+    fn doubts(&self, group: &str) -> Vec<Accident> {
+        let conditions = self.declared.get(group).and_then(Option::as_deref);
+        conditions.map(doubts).unwrap_or_default()
     }
 
     fn select(&self, attribute: &str, op: Op, value: &str) -> Result<Option<Vec<String>>, String> {

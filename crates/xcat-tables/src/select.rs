@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use noderange::{Expansion, Options};
+use noderange::{Expansion, Options, Warning};
 
 use crate::{Error, NodeNames, Tables};
 
@@ -35,9 +35,21 @@ impl Tables {
     }
 
     /// The nodes of a range, sorted; `-` reads names from `input`. Any name that is no node is an
-    /// error, as xCAT's daemon has it: nothing is done for the others either.
-    pub fn select(&self, range: &str, input: &mut dyn Read) -> Result<Vec<String>, Error> {
-        let found = self.expand_or_read(range, input, &Options::default())?;
+    /// error, as xCAT's daemon has it: nothing is done for the others either. What the range means by
+    /// accident goes to `warn`, or is an error if `strict`.
+    pub fn select(
+        &self,
+        range: &str,
+        input: &mut dyn Read,
+        strict: bool,
+        warn: &mut dyn FnMut(&Warning),
+    ) -> Result<Vec<String>, Error> {
+        let options = Options {
+            strict,
+            ..Options::default()
+        };
+        let found = self.expand_or_read(range, input, &options)?;
+        found.warnings.iter().for_each(warn);
         if !found.missed.is_empty() {
             return Err(Error::Missed(found.missed));
         }

@@ -184,28 +184,8 @@ fn computed(
     Err(ValueError::Unsupported(text))
 }
 
-/// The first pair of parentheses, if nothing unbalanced stands before it. A backslash inside hides
-/// the character after it.
+/// The first pair of parentheses, if nothing unbalanced stands before it.
 fn parenthesis(text: &str) -> Option<std::ops::Range<usize>> {
-    let open = text
-        .find(['(', ')'])
-        .filter(|at| text[*at..].starts_with('('))?;
-    let mut depth = 0;
-    let mut bytes = text.bytes().enumerate().skip(open);
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'\\' => {
-                bytes.next();
-            }
-            b'(' => depth += 1,
-            b')' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(open..at + 1);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
+    let (before, _, behind) = noderange::parenthesis(text)?.ok()?;
+    Some(before.len()..text.len() - behind.len())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use noderange::Op;
+use noderange::{Accident, Op};
 use serde::Deserialize;
 
 /// `attribute op value`.
@@ -39,12 +39,33 @@ pub(crate) fn places(attribute: &str) -> impl Iterator<Item = &'static Place> {
 /// one attribute the last counts.
 pub(crate) fn conditions(text: &str) -> Option<Vec<Condition<'_>>> {
     let mut conditions: Vec<Condition<'_>> = Vec::new();
-    for part in text.split("::") {
-        let condition = condition(part)?;
+    for condition in written(text)? {
         conditions.retain(|other| other.attribute != condition.attribute);
         conditions.push(condition);
     }
     Some(conditions)
+}
+
+/// What the group's author will not have meant.
+pub(crate) fn doubts(text: &str) -> Vec<Accident> {
+    let Some(conditions) = written(text) else {
+        return vec![Accident::GroupOfAll];
+    };
+    let mut doubts = Vec::new();
+    for (at, condition) in conditions.iter().enumerate() {
+        let attribute = condition.attribute;
+        if places(attribute).next().is_none() {
+            doubts.push(Accident::GroupAttribute(attribute.into()));
+        }
+        if conditions[..at].iter().any(|c| c.attribute == attribute) {
+            doubts.push(Accident::GroupTwice(attribute.into()));
+        }
+    }
+    doubts
+}
+
+fn written(text: &str) -> Option<Vec<Condition<'_>>> {
+    text.split("::").map(condition).collect()
 }
 
 fn condition(part: &str) -> Option<Condition<'_>> {
@@ -99,6 +120,17 @@ mod tests {
         assert_eq!(one("justtext"), None);
         assert_eq!(one("a="), None);
         assert_eq!(conditions("a==1::b==2::a==3").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_doubtful() {
+        let twice = Accident::GroupTwice("mgt".into());
+        let none = |name: &str| Accident::GroupAttribute(name.into());
+        assert_eq!(doubts("mgt==ipmi::os=~rhels"), []);
+        assert_eq!(doubts("mgt==ipmi::mgt!=hmc"), [twice]);
+        assert_eq!(doubts("os>=rhels8"), [none("os>")]);
+        assert_eq!(doubts("justtext"), [Accident::GroupOfAll]);
+        assert_eq!(doubts(""), [Accident::GroupOfAll]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn nodech_leaves_the_same_rows() {
         let scratch = fixture("ops");
         let result = scratch
             .tables
-            .select(range, &mut std::io::empty())
+            .select(range, &mut std::io::empty(), false, &mut |_| ())
             .and_then(|nodes| scratch.tables.assign(&nodes, &values));
         let untouched = fixture("ops");
         let differs = ["nodehm", "nodelist", "site", "switch", "postscripts"]
