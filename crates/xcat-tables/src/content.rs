@@ -29,6 +29,13 @@ impl Content {
             .map(|cells| Row::new(columns.clone(), cells.into_iter().map(text).collect()))
             .collect()
     }
+
+    /// As text, without the disabled ones.
+    pub(crate) fn into_enabled_rows(self) -> Vec<Row> {
+        let mut rows = self.into_rows();
+        rows.retain(Row::is_enabled);
+        rows
+    }
 }
 
 /// A name in a statement.

@@ -97,12 +97,16 @@ impl Session {
     }
 }
 
-/// All of a table as it is stored; none if it does not exist. Nothing is created.
-pub(crate) fn read(location: &Location, table: &str) -> Result<Option<Content>, Error> {
-    checked(table)?;
+/// All of the tables as they are stored, in this order; none for one that does not exist. Nothing is
+/// created. On a server all are of one moment.
+pub(crate) fn read(location: &Location, names: &[&str]) -> Result<Vec<Option<Content>>, Error> {
+    names.iter().try_for_each(|table| checked(table))?;
     match location.place() {
-        Place::Directory(directory) => sqlite::read(directory, table),
-        Place::Server(server) => pg::read(server, table),
+        Place::Directory(directory) => names
+            .iter()
+            .map(|table| sqlite::read(directory, table))
+            .collect(),
+        Place::Server(server) => pg::read(server, names),
     }
 }
 

@@ -138,8 +138,8 @@ fn run(table: &str, subject: &str, text: &[u8]) -> Result<(Content, String), Err
     Ok((rows, declarations(&scratch, table).map_err(sql)?))
 }
 
-/// Column names, types, what is required and the key. Types go into a statement, so they are let
-/// through only if they look like one.
+/// Column names, types, what is required and the key. Types are those that xCAT's tables have, which
+/// every engine knows, else text.
 fn declarations(connection: &Connection, table: &str) -> Result<String, rusqlite::Error> {
     let mut statement = connection.prepare(&format!("PRAGMA table_info({})", quoted(table)))?;
     let mut rows = statement.query([])?;
@@ -147,11 +147,13 @@ fn declarations(connection: &Connection, table: &str) -> Result<String, rusqlite
     while let Some(row) = rows.next()? {
         let (name, kind): (String, String) = (row.get(1)?, row.get(2)?);
         let (required, key): (bool, i64) = (row.get(3)?, row.get(5)?);
-        let plain = |c: char| c.is_ascii_alphanumeric() || " (),".contains(c);
-        let kind = if kind.chars().all(plain) {
-            &kind
-        } else {
-            "TEXT"
+        let size = kind
+            .strip_prefix("VARCHAR(")
+            .and_then(|k| k.strip_suffix(')'));
+        let kind = match kind.as_str() {
+            "INTEGER" => "INTEGER",
+            sized if size.is_some_and(|size| size.parse::<u16>().is_ok()) => sized,
+            _ => "TEXT",
         };
         let required = if required { " NOT NULL" } else { "" };
         parts.push(format!("{} {kind}{required}", quoted(&name)));

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use noderange::pattern::Pattern;
 use noderange::{Accident, Names, Op};
 
+use crate::content::Content;
 use crate::resolve::{groups, values};
+use crate::tables::setting;
 use crate::wherevals::{Condition, conditions, doubts, places};
 use crate::{Error, Tables};
 
@@ -30,7 +32,8 @@ type Column = HashMap<String, Vec<String>>;
 
 impl NodeNames {
     pub(crate) fn read(tables: &Tables) -> Result<NodeNames, Error> {
-        let rows = tables.rows("nodelist")?;
+        let read = tables.contents(["nodelist", "nodegroup", "site"])?;
+        let [rows, declared, site] = read.map(Content::into_enabled_rows);
         let names = rows.iter().filter_map(|row| row.get("node"));
         let nodes: Vec<String> = names.map(String::from).collect();
         let by_node = groups(&rows);
@@ -40,7 +43,6 @@ impl NodeNames {
                 members.entry(group.clone()).or_default().push(node.clone());
             }
         }
-        let declared = tables.rows("nodegroup")?;
         let declared = declared.iter().filter_map(|row| {
             let dynamic = row.get("grouptype") == Some("dynamic");
             let conditions = row.get("wherevals").unwrap_or_default().to_string();
@@ -48,7 +50,7 @@ impl NodeNames {
         });
         Ok(NodeNames {
             declared: declared.collect(),
-            excluded: tables.site("excludenodes")?,
+            excluded: setting(&site, "excludenodes"),
             known: nodes.iter().cloned().collect(),
             tables: tables.clone(),
             nodes,

@@ -22,14 +22,20 @@ pub(crate) fn check(server: &Server) -> Result<(), Error> {
     connect::connect(server).map(drop)
 }
 
-/// All of a table as it is stored; none if it does not exist.
-pub(crate) fn read(server: &Server, table: &str) -> Result<Option<Content>, Error> {
+/// All of the tables as they are stored at one moment, in this order; none for one that does not
+/// exist.
+pub(crate) fn read(server: &Server, names: &[&str]) -> Result<Vec<Option<Content>>, Error> {
     let mut client = connect::connect(server)?;
-    let mut found = catalog::catalog(&mut client, &[table])?;
-    match found.remove(table) {
+    let first = names.first().copied().unwrap_or("tables");
+    client
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .map_err(failure::failure(first))?;
+    let found = catalog::catalog(&mut client, names)?;
+    let mut read = |table: &&str| match found.get(*table) {
         None => Ok(None),
-        Some(open) => catalog::content(&mut client, &open, "", &[]).map(Some),
-    }
+        Some(open) => catalog::content(&mut client, open, "", &[]).map(Some),
+    };
+    names.iter().map(&mut read).collect()
 }
 
 /// Which of these tables exist.

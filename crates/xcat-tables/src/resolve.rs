@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::row::is_defined;
+use crate::tables::setting;
 use crate::value::Evaluator;
 use crate::{Error, Row, Tables, schema};
 
@@ -86,7 +87,8 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn read(tables: &Tables, table: &str, columns: &[&str]) -> Result<Source, Error> {
-        let content = tables.content(table)?;
+        // Of one moment, and with one connection.
+        let [content, nodes, site] = tables.contents([table, "nodelist", "site"])?;
         let known = |column: &str| {
             content.columns.iter().any(|name| name == column)
                 || schema(table).is_some_and(|schema| schema.columns.iter().any(|c| c == column))
@@ -101,15 +103,16 @@ impl Source {
         if !known(node_column) {
             return Err(Error::NotByNode(table.into()));
         }
-        let mut rows = content.into_rows();
-        rows.retain(Row::is_enabled);
+        let mut rows = content.into_enabled_rows();
         by_key(table, &mut rows);
         let (groups, collected) = if table == "nodelist" {
             Default::default()
         } else {
-            let nodes = tables.rows("nodelist")?;
-            let setting = tables.site("hierarchicalattrs")?;
-            (groups(&nodes), collected(setting.as_deref()))
+            let setting = setting(&site.into_enabled_rows(), "hierarchicalattrs");
+            (
+                groups(&nodes.into_enabled_rows()),
+                collected(setting.as_deref()),
+            )
         };
         let columns: Arc<[String]> = columns.iter().map(ToString::to_string).collect();
         let mut by_node: HashMap<String, Vec<Row>> = HashMap::new();

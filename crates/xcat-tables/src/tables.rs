@@ -31,9 +31,7 @@ impl Tables {
 
     /// The enabled rows of a table, in insertion order (PostgreSQL: in the order of the key).
     pub fn rows(&self, table: &str) -> Result<Vec<Row>, Error> {
-        let mut rows = self.all_rows(table)?;
-        rows.retain(Row::is_enabled);
-        Ok(rows)
+        Ok(self.content(table)?.into_enabled_rows())
     }
 
     /// The rows of a table, disabled ones too.
@@ -107,11 +105,7 @@ impl Tables {
 
     /// A site-wide setting, if it is defined.
     pub fn site(&self, key: &str) -> Result<Option<String>, Error> {
-        Ok(self
-            .rows("site")?
-            .iter()
-            .find(|row| row.raw("key") == Some(key))
-            .and_then(|row| row.get("value").map(String::from)))
+        Ok(setting(&self.rows("site")?, key))
     }
 
     /// Changes several tables, all of it or nothing: if `work` fails, if the process is killed or the
@@ -145,15 +139,33 @@ impl Tables {
 
     /// All of a table as it is stored.
     pub(crate) fn content(&self, table: &str) -> Result<Content, Error> {
-        if let Some(content) = engine::read(&self.location, table)? {
-            return Ok(content);
-        }
-        let Some(schema) = schema(table) else {
-            return Err(Error::UnknownTable(table.into()));
-        };
-        Ok(Content {
-            columns: schema.columns.clone(),
-            rows: Vec::new(),
-        })
+        let [content] = self.contents([table])?;
+        Ok(content)
     }
+
+    /// All of several tables as they are stored: on a server with one connection, as of one moment.
+    pub(crate) fn contents<const N: usize>(
+        &self,
+        tables: [&str; N],
+    ) -> Result<[Content; N], Error> {
+        let found = engine::read(&self.location, &tables)?;
+        let mut contents = [(); N].map(|()| Content::default());
+        for ((table, found), content) in tables.iter().zip(found).zip(&mut contents) {
+            *content = match (found, schema(table)) {
+                (Some(found), _) => found,
+                (None, Some(schema)) => Content {
+                    columns: schema.columns.clone(),
+                    rows: Vec::new(),
+                },
+                (None, None) => return Err(Error::UnknownTable((*table).into())),
+            };
+        }
+        Ok(contents)
+    }
+}
+
+/// The site-wide setting among the rows of `site`.
+pub(crate) fn setting(rows: &[Row], key: &str) -> Option<String> {
+    let row = rows.iter().find(|row| row.raw("key") == Some(key))?;
+    row.get("value").map(String::from)
 }

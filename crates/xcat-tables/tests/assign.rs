@@ -4,10 +4,11 @@
 mod support;
 
 use serde_json::{Map, Value};
-use support::{cases, fixture, judge};
+use support::{Engine, Scratch, cases, fixture_on, judge_on};
 use xcat_tables::{ColumnName, Tables};
 
-/// A table as the vectors have it: NULL columns are left out.
+/// A table as the vectors have it: NULL columns are left out. In no order: xCAT's own differs by
+/// engine.
 fn rows(tables: &Tables, table: &str) -> Value {
     let rows = tables.all_rows(table).unwrap();
     let cells = rows.iter().map(|row| {
@@ -16,7 +17,14 @@ fn rows(tables: &Tables, table: &str) -> Value {
             .filter_map(|(column, value)| Some((column.to_string(), Value::from(value?))));
         cells.collect::<Map<String, Value>>()
     });
-    cells.map(Value::from).collect::<Vec<_>>().into()
+    sorted(cells.map(Value::from).collect::<Vec<_>>().into())
+}
+
+fn sorted(mut rows: Value) -> Value {
+    if let Some(rows) = rows.as_array_mut() {
+        rows.sort_by_key(ToString::to_string);
+    }
+    rows
 }
 
 /// `table.column=value` and nothing of nodech's other operators.
@@ -30,6 +38,15 @@ fn plain(argument: &str) -> Option<(ColumnName, String)> {
 
 #[test]
 fn nodech_leaves_the_same_rows() {
+    for engine in [Engine::Sqlite, Engine::Pg] {
+        let Some(model) = fixture_on(engine, "ops") else {
+            return;
+        };
+        leaves_the_same_rows(&model);
+    }
+}
+
+fn leaves_the_same_rows(model: &Scratch) {
     let mut results = Vec::new();
     for case in cases("writes.jsonl") {
         let words: Vec<&str> = case["cmd"]
@@ -52,18 +69,16 @@ fn nodech_leaves_the_same_rows() {
             continue;
         }
         let id = case["id"].as_str().unwrap().to_string();
-        let scratch = fixture("ops");
+        let scratch = fixture_on(model.engine, "ops").unwrap();
         let result = scratch
             .tables
             .select(range, &mut std::io::empty(), false, &mut |_| ())
             .and_then(|nodes| scratch.tables.assign(&nodes, &values));
-        let untouched = fixture("ops");
         let differs = ["nodehm", "nodelist", "site", "switch", "postscripts"]
             .into_iter()
             .find(|table| {
-                let wanted = case["changed"].get(table).cloned();
-                rows(&scratch.tables, table)
-                    != wanted.unwrap_or_else(|| rows(&untouched.tables, table))
+                let wanted = case["changed"].get(table).cloned().map(sorted);
+                rows(&scratch.tables, table) != wanted.unwrap_or_else(|| rows(&model.tables, table))
             });
         // nodech goes on after a name that is no node, or says so and ends well; here it is an error.
         let changes = case["changed"]
@@ -80,5 +95,5 @@ fn nodech_leaves_the_same_rows() {
         results.push((id, result));
     }
     assert!(results.len() > 5, "{}", results.len());
-    judge("writes-unmet.txt", results);
+    judge_on(model.engine, "writes-unmet.txt", results);
 }

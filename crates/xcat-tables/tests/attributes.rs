@@ -83,20 +83,22 @@ fn looked_up(case: &Case, tables: &Scratch, key: &Value) -> Value {
 }
 
 fn check(vector: &Value, tables: &Scratch) -> Result<(), String> {
-    let table = vector["table"].as_str().unwrap().to_string();
-    let options = &vector["options"];
+    let Some(text) = vector["options"]["hierarchicalattrs"].as_str() else {
+        return judged(vector, tables);
+    };
+    let key = [("key", "hierarchicalattrs")];
     change(&tables.tables, &["site"], |t| {
-        t.delete("site", &[("key", "hierarchicalattrs")])?;
-        match options["hierarchicalattrs"].as_str() {
-            Some(text) => t.put(
-                "site",
-                &[("key", "hierarchicalattrs")],
-                &[("value", Some(text))],
-            ),
-            None => Ok(()),
-        }
+        t.put("site", &key, &[("value", Some(text))])
     })
     .unwrap();
+    let result = judged(vector, tables);
+    change(&tables.tables, &["site"], |t| t.delete("site", &key)).unwrap();
+    result
+}
+
+fn judged(vector: &Value, tables: &Scratch) -> Result<(), String> {
+    let table = vector["table"].as_str().unwrap().to_string();
+    let options = &vector["options"];
     let case = Case {
         columns: words(&vector["columns"]),
         attribution: options["withattribution"] == true,
