@@ -1,5 +1,7 @@
 //! What stops a whole call; what concerns one node is that node's text instead.
 
+use std::path::PathBuf;
+
 /// Nothing is known of any node.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -18,4 +20,36 @@ pub enum Error {
     /// The tables could not be read.
     #[error(transparent)]
     Tables(#[from] xcat_tables::Error),
+}
+
+/// Nothing was tried for any node: not the same as all of them having failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The request names no node. That is never all of them.
+    #[error("the request names no node")]
+    NoNodes,
+    /// Names that are no nodes, with commas.
+    #[error("{0}: no such node")]
+    Unknown(String),
+    /// The caller may not.
+    #[error(transparent)]
+    Denied(#[from] crate::permission::Denied),
+    /// Only idle nodes are to be rebooted, and there is no hook that knows which are in use.
+    #[error("{}: no hook there knows which nodes are in use", .0.display())]
+    NobodyKnows(PathBuf),
+    /// A veto hook failed.
+    #[error(transparent)]
+    Veto(#[from] fork_worker::veto::VetoError),
+    /// The site's power settings cannot be used.
+    #[error(transparent)]
+    Power(#[from] Error),
+    /// The tables could not be read.
+    #[error(transparent)]
+    Tables(#[from] xcat_tables::Error),
+    /// Who waits for which node could not be found out.
+    #[error(transparent)]
+    Claims(#[from] node_report::Error),
+    /// The system refused something.
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] std::io::Error),
 }

@@ -7,7 +7,7 @@ use crate::hook::Hook;
 use crate::rpower::Rpower;
 
 /// The site key whose command boots nodes in the place of xCAT's power commands.
-const HOOK_KEY: &str = "bootcmd";
+pub(crate) const HOOK_KEY: &str = "bootcmd";
 
 /// The way that this site powers nodes.
 #[derive(Debug, Clone)]

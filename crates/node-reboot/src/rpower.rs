@@ -77,6 +77,11 @@ impl Rpower {
         failed
     }
 
+    /// Powers nodes off and does not wait. Returns the nodes that did not take it.
+    pub fn off(&self, nodes: &[String]) -> Failed {
+        call(&self.rpower, nodes, &["off"], CALL)
+    }
+
     /// Powers nodes on, so that they boot what they are armed for: `rnetboot` for partitions, `rpower on`
     /// for all others. Returns the nodes that were not started.
     pub fn on(&self, nodes: &[String]) -> Failed {
@@ -143,7 +148,7 @@ impl Rpower {
             }
             let asked: Vec<String> = waiting.iter().cloned().collect();
             for (node, state) in self.states(&asked, left.min(CALL)) {
-                let is_off = matches!(&state, Ok(state) if OFF.contains(&state.as_str()));
+                let is_off = matches!(&state, Ok(state) if is_off(state));
                 match state {
                     Ok(state) => {
                         last.insert(node.clone(), state);
@@ -179,8 +184,13 @@ impl Rpower {
     }
 }
 
+/// True if what a node says of its power ([`Rpower::states`]) means off.
+pub(crate) fn is_off(state: &str) -> bool {
+    OFF.contains(&state)
+}
+
 /// Runs `PROGRAM NODES ARGS...` for its effect.
-fn call(program: &Path, nodes: &[String], args: &[&str], limit: Duration) -> Failed {
+pub(crate) fn call(program: &Path, nodes: &[String], args: &[&str], limit: Duration) -> Failed {
     let name = program
         .file_name()
         .and_then(|name| name.to_str())
