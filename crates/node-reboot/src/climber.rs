@@ -71,7 +71,12 @@ impl Climber {
     }
 
     /// Moves to `state`, whose time is `limit`; the step to do there at once.
-    pub(crate) fn enter(&mut self, state: State, limit: Option<Duration>, now: Instant) -> Option<Step> {
+    pub(crate) fn enter(
+        &mut self,
+        state: State,
+        limit: Option<Duration>,
+        now: Instant,
+    ) -> Option<Step> {
         if self.state == State::Queued {
             self.begun = Some(now);
         }
@@ -79,7 +84,9 @@ impl Climber {
         self.note_passage(state);
         self.state = state;
         self.since = now;
-        self.limit = limit.filter(|_| watched).and_then(|limit| now.checked_add(limit));
+        self.limit = limit
+            .filter(|_| watched)
+            .and_then(|limit| now.checked_add(limit));
         self.look = None;
         if watched {
             self.look_again(now);
@@ -89,7 +96,13 @@ impl Climber {
     }
 
     /// What `said` means here, if it means anything; `ask` is set if the boot id is wanted next.
-    pub(crate) fn judge(&mut self, step: Step, said: Said, now: Instant, ask: &mut bool) -> Option<Event> {
+    pub(crate) fn judge(
+        &mut self,
+        step: Step,
+        said: Said,
+        now: Instant,
+        ask: &mut bool,
+    ) -> Option<Event> {
         let watching = matches!(self.state, State::GoingDown | State::ComingUp);
         let seen = match said {
             Said::Done => return Some(Event::Done),
@@ -110,7 +123,9 @@ impl Climber {
             Said::Open if !watching => return Some(Event::Open),
             Said::Closed if !watching => return Some(Event::Closed),
             Said::Open => {
-                let due = self.asked.is_none_or(|asked| now.duration_since(asked) >= ASK);
+                let due = self
+                    .asked
+                    .is_none_or(|asked| now.duration_since(asked) >= ASK);
                 *ask = due && self.rules_allow_ssh();
                 if *ask {
                     self.asked = Some(now);
@@ -168,7 +183,9 @@ impl Climber {
     /// The story of a node that is settled.
     pub(crate) fn story(&self, status: Status, before: State, now: Instant) -> String {
         let trail = self.trail.join("; ");
-        let seconds = self.begun.map_or(0, |begun| now.duration_since(begun).as_secs());
+        let seconds = self
+            .begun
+            .map_or(0, |begun| now.duration_since(begun).as_secs());
         match status {
             Status::DONE => {
                 let up = match before {
@@ -190,7 +207,9 @@ impl Climber {
                 };
                 format!("while this program {}{off}", before.doing())
             }
-            _ if trail.is_empty() => "has no power that could be switched, and does not answer ssh".into(),
+            _ if trail.is_empty() => {
+                "has no power that could be switched, and does not answer ssh".into()
+            }
             _ => trail,
         }
     }

@@ -48,7 +48,9 @@ pub struct Handle {
 impl Results {
     /// The nodes that failed: what the originals returned as a number.
     pub fn failed(&self) -> impl Iterator<Item = &NodeResult> {
-        self.nodes.values().filter(|result| result.status.is_failure())
+        self.nodes
+            .values()
+            .filter(|result| result.status.is_failure())
     }
 }
 
@@ -151,7 +153,11 @@ impl Handle {
         }
         let ready = self.crew.wait(&polled, timeout)?;
         self.hear(ready.events);
-        Ok(ready.readable.into_iter().filter(|index| *index < others.len()).collect())
+        Ok(ready
+            .readable
+            .into_iter()
+            .filter(|index| *index < others.len())
+            .collect())
     }
 
     /// The results that have come since the last call. Never blocks. A node that is settled again

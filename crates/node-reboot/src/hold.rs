@@ -86,7 +86,10 @@ mod tests {
     #[test]
     fn offsets_are_the_same_for_ever() {
         // The published value for "a".
-        assert_eq!(offset("a"), 0xaf63_dc4c_8601_ec8c_u64 as i64 >> 2 & i64::MAX >> 1);
+        assert_eq!(
+            offset("a"),
+            0xaf63_dc4c_8601_ec8c_u64 as i64 >> 2 & i64::MAX >> 1
+        );
         assert_ne!(offset("n1"), offset("n2"));
         assert!(offset("node1000") >= 0);
     }

@@ -252,9 +252,15 @@ mod tests {
         use Event::*;
         let path = [Begin, Open, Done, Done, Closed];
         assert_eq!(walk(RULES, &path), State::Settled(Status::DONE));
-        let waits = Rules { wait: true, ..RULES };
+        let waits = Rules {
+            wait: true,
+            ..RULES
+        };
         assert_eq!(walk(waits, &path), State::ComingUp);
-        assert_eq!(walk(waits, &[&path[..], &[Up]].concat()), State::Settled(Status::DONE));
+        assert_eq!(
+            walk(waits, &[&path[..], &[Up]].concat()),
+            State::Settled(Status::DONE)
+        );
         // So quick that nobody saw it down.
         let quick = [Begin, Open, Done, Done, Up];
         assert_eq!(walk(waits, &quick), State::Settled(Status::DONE));
@@ -287,16 +293,34 @@ mod tests {
         assert_eq!(walk(RULES, &[Begin, Closed]), State::SoftOff);
         // SoftOff says Done when the node was off already.
         assert_eq!(walk(RULES, &[Begin, Closed, Done]), State::On);
-        let hard = Rules { ssh: false, power: Power::Hard, ..RULES };
-        assert_eq!(walk(hard, &[Begin, Done, Done]), State::Settled(Status::DONE));
+        let hard = Rules {
+            ssh: false,
+            power: Power::Hard,
+            ..RULES
+        };
+        assert_eq!(
+            walk(hard, &[Begin, Done, Done]),
+            State::Settled(Status::DONE)
+        );
     }
 
     #[test]
     fn each_end_has_its_number() {
         use Event::*;
-        let none = Rules { power: Power::None, ..RULES };
-        let hard = Rules { ssh: false, power: Power::Hard, wait: true, ..RULES };
-        let boot = Rules { boot: true, ..RULES };
+        let none = Rules {
+            power: Power::None,
+            ..RULES
+        };
+        let hard = Rules {
+            ssh: false,
+            power: Power::Hard,
+            wait: true,
+            ..RULES
+        };
+        let boot = Rules {
+            boot: true,
+            ..RULES
+        };
         for (rules, path, status) in [
             (none, &[Begin, Closed][..], Status::NOT_STARTED),
             (none, &[Begin, Open, Failed], Status::NOT_STARTED),
@@ -318,9 +342,16 @@ mod tests {
     #[test]
     fn configuration_takes_the_place_of_a_reboot_only_if_it_works() {
         use Event::*;
-        let rules = Rules { configure: true, boot: true, ..RULES };
+        let rules = Rules {
+            configure: true,
+            boot: true,
+            ..RULES
+        };
         assert_eq!(walk(rules, &[Begin, Done]), State::Configure);
-        assert_eq!(walk(rules, &[Begin, Done, Done]), State::Settled(Status::DONE));
+        assert_eq!(
+            walk(rules, &[Begin, Done, Done]),
+            State::Settled(Status::DONE)
+        );
         assert_eq!(walk(rules, &[Begin, Done, Failed]), State::Port);
     }
 
@@ -333,9 +364,17 @@ mod tests {
 
     fn rules() -> impl Strategy<Value = Rules> {
         let powers = vec![Power::None, Power::Whole, Power::Hard, Power::Soft];
-        (any::<(bool, bool, bool, bool)>(), prop::sample::select(powers)).prop_map(
-            |((boot, configure, ssh, wait), power)| Rules { boot, configure, ssh, power, wait },
+        (
+            any::<(bool, bool, bool, bool)>(),
+            prop::sample::select(powers),
         )
+            .prop_map(|((boot, configure, ssh, wait), power)| Rules {
+                boot,
+                configure,
+                ssh,
+                power,
+                wait,
+            })
     }
 
     proptest! {

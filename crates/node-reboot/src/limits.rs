@@ -110,7 +110,16 @@ mod tests {
 
     #[test]
     fn what_is_no_limit_is_refused() {
-        for text in ["", "off", "off=", "off=0", "off=-1", "off=90000", "of=1", "off=1s"] {
+        for text in [
+            "",
+            "off",
+            "off=",
+            "off=0",
+            "off=-1",
+            "off=90000",
+            "of=1",
+            "off=1s",
+        ] {
             assert!(Limits::default().set(text).is_err(), "{text:?}");
         }
     }

@@ -25,7 +25,9 @@ impl Line {
             Line::Settled(NodeResult { node, status, why }) if more => {
                 Some(format!("{node},{},{}\n", status.0, one_line(why)))
             }
-            Line::Settled(NodeResult { node, status, .. }) => Some(format!("{node},{}\n", status.0)),
+            Line::Settled(NodeResult { node, status, .. }) => {
+                Some(format!("{node},{}\n", status.0))
+            }
             Line::Note(text) if more => Some(format!("#{}\n", one_line(text))),
             Line::Note(_) => None,
         }
@@ -104,7 +106,10 @@ mod tests {
 
     #[test]
     fn defect_2_names_with_dots_are_names() {
-        assert_eq!(read("n1.cluster,0\n"), [("n1.cluster".into(), 0, String::new())]);
+        assert_eq!(
+            read("n1.cluster,0\n"),
+            [("n1.cluster".into(), 0, String::new())]
+        );
     }
 
     #[test]

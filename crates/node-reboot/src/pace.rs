@@ -122,7 +122,11 @@ impl Pace {
             return false;
         };
         let chassis = self.chassis.get(node).and_then(Option::as_ref);
-        chassis.is_some_and(|chassis| self.under_way.get(chassis).is_some_and(|n| *n >= most.max(1)))
+        chassis.is_some_and(|chassis| {
+            self.under_way
+                .get(chassis)
+                .is_some_and(|n| *n >= most.max(1))
+        })
     }
 
     fn begin(&mut self, node: usize, now: Instant) {
@@ -151,19 +155,32 @@ mod tests {
 
     #[test]
     fn batches_have_pauses_between_them() {
-        let mut pace = pace(30, Options { batch: 12, ..Options::default() });
+        let mut pace = pace(
+            30,
+            Options {
+                batch: 12,
+                ..Options::default()
+            },
+        );
         let start = Instant::now();
         assert_eq!(pace.due(start).len(), 12);
         assert!(pace.due(start + Duration::from_secs(4)).is_empty());
         assert_eq!(pace.next(), Some(start + Duration::from_secs(5)));
         assert_eq!(pace.due(start + Duration::from_secs(5)).len(), 12);
-        assert_eq!(pace.due(start + Duration::from_secs(10)), (24..30).collect::<Vec<_>>());
+        assert_eq!(
+            pace.due(start + Duration::from_secs(10)),
+            (24..30).collect::<Vec<_>>()
+        );
         assert_eq!(pace.next(), None);
     }
 
     #[test]
     fn others_wait_for_the_canaries() {
-        let options = Options { batch: 0, canary: 2, ..Options::default() };
+        let options = Options {
+            batch: 0,
+            canary: 2,
+            ..Options::default()
+        };
         let mut good = pace(5, options.clone());
         let now = Instant::now();
         assert_eq!(good.due(now), [0, 1]);
@@ -183,7 +200,11 @@ mod tests {
 
     #[test]
     fn too_many_failures_end_the_run() {
-        let options = Options { batch: 4, max_fail: Some(MaxFail::Percent(20)), ..Options::default() };
+        let options = Options {
+            batch: 4,
+            max_fail: Some(MaxFail::Percent(20)),
+            ..Options::default()
+        };
         let mut pace = pace(10, options);
         let now = Instant::now();
         assert_eq!(pace.due(now).len(), 4);
@@ -197,7 +218,11 @@ mod tests {
     #[test]
     fn a_chassis_is_not_crowded() {
         let chassis = (0..6).map(|i| Some(format!("c{}", i / 3))).collect();
-        let options = Options { batch: 0, per_chassis: Some(2), ..Options::default() };
+        let options = Options {
+            batch: 0,
+            per_chassis: Some(2),
+            ..Options::default()
+        };
         let mut pace = Pace::new(chassis, &options);
         let now = Instant::now();
         assert_eq!(pace.due(now), [0, 1, 3, 4]);

@@ -138,9 +138,8 @@ impl Plan {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
         let (mut left, mut held) = (Vec::new(), Vec::new());
-        let others = |claim: &&Claim| {
-            matches!(claim.life(&me, &run, now), Life::Here | Life::Elsewhere)
-        };
+        let others =
+            |claim: &&Claim| matches!(claim.life(&me, &run, now), Life::Here | Life::Elsewhere);
         for node in names {
             match claims.get(&node).filter(others) {
                 Some(claim) => held.push((node, claim.holder_text())),
@@ -171,7 +170,9 @@ impl Plan {
                     continue;
                 }
             };
-            let ssh = addresses.get(&name).map(|ip| SocketAddr::new(*ip, SSH_PORT));
+            let ssh = addresses
+                .get(&name)
+                .map(|ip| SocketAddr::new(*ip, SSH_PORT));
             if self.options.wait.is_some() && ssh.is_none() && !self.statuses {
                 let why = "cannot be waited for: it has no address, and site.nodestatus is off";
                 self.settle(&name, Status::NOT_STARTED, why);
@@ -223,8 +224,10 @@ impl Plan {
         let names: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
         let hosts = tables.attribute("vm", "host", &names)?;
         let reboot: BTreeSet<&String> = names.iter().collect();
-        let dropped: BTreeMap<&String, &String> =
-            hosts.iter().filter(|(_, host)| reboot.contains(host)).collect();
+        let dropped: BTreeMap<&String, &String> = hosts
+            .iter()
+            .filter(|(_, host)| reboot.contains(host))
+            .collect();
         self.nodes.retain(|node| !dropped.contains_key(&node.name));
         for (node, host) in dropped {
             let why = format!("its host {host} reboots in the same request");

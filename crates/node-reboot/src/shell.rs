@@ -23,8 +23,7 @@ const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 /// The same words for every node.
 const REBOOT: &str = "exec /sbin/reboot";
 /// A site's script on the node, which reboots it when it is done; else a plain reboot.
-const PREPARE: &str =
-    "if test -x /etc/xcat-nodetools/prepare; then exec /etc/xcat-nodetools/prepare; else exec /sbin/reboot; fi";
+const PREPARE: &str = "if test -x /etc/xcat-nodetools/prepare; then exec /etc/xcat-nodetools/prepare; else exec /sbin/reboot; fi";
 /// A boot id is 36 characters; a login banner goes elsewhere.
 const OUTPUT: usize = 4096;
 
@@ -37,7 +36,8 @@ pub(crate) fn boot_id(
 ) -> Result<String, String> {
     let (status, out, err) = call(ssh, node, address, BOOT_ID, limit)?;
     let id = out.trim();
-    if status == Some(0) && id.len() == 36 && id.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-') {
+    if status == Some(0) && id.len() == 36 && id.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-')
+    {
         return Ok(id.to_string());
     }
     Err(match status {

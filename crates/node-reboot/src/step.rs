@@ -226,7 +226,10 @@ impl Work {
     }
 
     fn names(&self) -> Vec<String> {
-        self.nodes.iter().map(|(_, node)| node.name.clone()).collect()
+        self.nodes
+            .iter()
+            .map(|(_, node)| node.name.clone())
+            .collect()
     }
 
     fn ports(&self) -> Vec<(usize, Said)> {
@@ -267,7 +270,10 @@ impl Work {
             return self.each(|_| Said::Failed("xCAT's updatenode is not installed".into()));
         };
         let limit = self.shared.options.limits.configure;
-        self.sorted(rpower::call(updatenode, &self.names(), &["-P"], limit), Said::Done)
+        self.sorted(
+            rpower::call(updatenode, &self.names(), &["-P"], limit),
+            Said::Done,
+        )
     }
 
     fn hook(&self) -> Vec<(usize, Said)> {
@@ -289,9 +295,7 @@ impl Work {
                 let limit = self.shared.options.limits.power;
                 let wanted = self.step == Step::LookOff;
                 let first = rpower.states(&names, limit);
-                let there = |state: &Result<String, String>| {
-                    matches!(state, Ok(state) if rpower::is_off(state) == wanted)
-                };
+                let there = |state: &Result<String, String>| matches!(state, Ok(state) if rpower::is_off(state) == wanted);
                 let again: Vec<String> = first
                     .iter()
                     .filter(|(_, state)| there(state))
@@ -302,12 +306,14 @@ impl Work {
                     std::thread::sleep(BETWEEN);
                     second = rpower.states(&again, limit);
                 }
-                self.each(|node| match second.get(&node.name).or(first.get(&node.name)) {
-                    Some(state) if there(state) => Said::Done,
-                    Some(Ok(state)) => Said::Reading(state.clone()),
-                    Some(Err(why)) => Said::Reading(why.clone()),
-                    None => Said::Reading("nothing".into()),
-                })
+                self.each(
+                    |node| match second.get(&node.name).or(first.get(&node.name)) {
+                        Some(state) if there(state) => Said::Done,
+                        Some(Ok(state)) => Said::Reading(state.clone()),
+                        Some(Err(why)) => Said::Reading(why.clone()),
+                        None => Said::Reading("nothing".into()),
+                    },
+                )
             }
             _ => self.sorted(rpower.off(&names), Said::Started),
         }
@@ -341,12 +347,14 @@ impl Work {
                     Ok(Said::Started)
                 }),
                 Step::On => guest.start(limit).map(|()| Said::Started),
-                Step::LookOff | Step::LookOn => guest.is_off(limit).map(|off| {
-                    match off == (self.step == Step::LookOff) {
-                        true => Said::Done,
-                        false => Said::Reading(if off { "off" } else { "on" }.into()),
-                    }
-                }),
+                Step::LookOff | Step::LookOn => {
+                    guest
+                        .is_off(limit)
+                        .map(|off| match off == (self.step == Step::LookOff) {
+                            true => Said::Done,
+                            false => Said::Reading(if off { "off" } else { "on" }.into()),
+                        })
+                }
                 _ => Err("a guest has no one-shot boot device".into()),
             },
             route => Err(format!("{} has no such step", route.words())),

@@ -123,7 +123,10 @@ impl Supervisor {
             }
             let timeout = self.sleep(Instant::now());
             let term = self.term.as_fd();
-            let ready = self.crew.wait(&[term], timeout).map_err(|e| e.to_string())?;
+            let ready = self
+                .crew
+                .wait(&[term], timeout)
+                .map_err(|e| e.to_string())?;
             for event in ready.events {
                 self.hear(event);
             }
@@ -274,7 +277,10 @@ impl Supervisor {
     }
 
     fn unset_timer(&mut self, number: usize) {
-        let timer = self.climbers.get_mut(number).and_then(|climber| climber.timer.take());
+        let timer = self
+            .climbers
+            .get_mut(number)
+            .and_then(|climber| climber.timer.take());
         if let Some(at) = timer {
             self.timers.remove(&(at, number));
         }
@@ -301,9 +307,15 @@ impl Supervisor {
             true => (true, options.fanout.unwrap_or(POWER_FANOUT)),
             false => (false, options.fanout.unwrap_or(COMMAND_FANOUT)),
         };
-        let same = self.flights.values().filter(|flight| flight.way == way && flight.step == step);
+        let same = self
+            .flights
+            .values()
+            .filter(|flight| flight.way == way && flight.step == step);
         let sets = same.filter(|flight| flight.set).count();
-        let running = self.flights.values().filter(|flight| is_power(flight.way) == class);
+        let running = self
+            .flights
+            .values()
+            .filter(|flight| is_power(flight.way) == class);
         sets < SETS && running.count() < most.max(1)
     }
 
@@ -343,16 +355,25 @@ impl Supervisor {
             shared: Rc::clone(&self.shared),
         };
         let deadline = work.deadline();
-        let child = self
-            .crew
-            .start((), Job::new(move |report| work.run(report)).deadline(deadline));
+        let child = self.crew.start(
+            (),
+            Job::new(move |report| work.run(report)).deadline(deadline),
+        );
         if step != Step::Statuses {
             for number in &nodes {
                 self.awaited.insert(*number, Awaited::Child(child));
             }
         }
         let left = nodes.into_iter().collect();
-        self.flights.insert(child, Flight { step, way, set, left });
+        self.flights.insert(
+            child,
+            Flight {
+                step,
+                way,
+                set,
+                left,
+            },
+        );
         Some(child)
     }
 
@@ -407,7 +428,10 @@ impl Supervisor {
     }
 
     fn read_statuses(&mut self, now: Instant) {
-        let under_way = self.flights.values().any(|flight| flight.step == Step::Statuses);
+        let under_way = self
+            .flights
+            .values()
+            .any(|flight| flight.step == Step::Statuses);
         let coming: Vec<usize> = (0..self.climbers.len())
             .filter(|number| {
                 let climber = self.climbers.get(*number);

@@ -3,17 +3,15 @@
 use std::path::PathBuf;
 
 /// Where they are looked for.
-const PLACES: [&str; 5] = [
-    "/usr/bin",
-    "/bin",
-    "/usr/sbin",
-    "/sbin",
-    "/usr/local/bin",
-];
+const PLACES: [&str; 5] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin"];
 
 /// The program of that name; one below `NODETOOLS_ROOT` comes first.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
-    let own = PLACES.iter().map(|place| program::paths::under(&format!("{place}/{name}")));
-    let system = PLACES.iter().map(|place| PathBuf::from(format!("{place}/{name}")));
+    let own = PLACES
+        .iter()
+        .map(|place| program::paths::under(&format!("{place}/{name}")));
+    let system = PLACES
+        .iter()
+        .map(|place| PathBuf::from(format!("{place}/{name}")));
     own.chain(system).find(|path| path.is_file())
 }

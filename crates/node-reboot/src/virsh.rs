@@ -58,7 +58,10 @@ impl Guest {
             .deadline(limit);
         let finished = command::run(&spec).map_err(|error| error.to_string())?;
         if finished.timed_out {
-            return Err(format!("virsh {verb}: did not end within {} s", limit.as_secs()));
+            return Err(format!(
+                "virsh {verb}: did not end within {} s",
+                limit.as_secs()
+            ));
         }
         if !finished.status.success() {
             let said = String::from_utf8_lossy(&finished.stderr);
