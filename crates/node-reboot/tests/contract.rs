@@ -22,7 +22,9 @@ use node_reboot::{
 use support::script;
 use xcat_tables::{Location, Tables, Transaction};
 
-const CASES: [(&str, fn(&World)); 19] = [
+type Case = (&'static str, fn(&World));
+
+const CASES: [Case; 19] = [
     ("defect_3_two_handles_live_side_by_side", defect_3),
     (
         "defect_4_failures_are_counted_not_folded_into_a_byte",
