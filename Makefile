@@ -18,7 +18,7 @@ DESTDIR     ?=
 CARGO       ?= cargo
 CAMPAIGN_SECONDS ?= 600
 
-PROGRAMS = getadapter findadapter-agent callbackd xtab
+PROGRAMS = getadapter findadapter-agent callbackd nodereboot xtab
 RELEASE  = target/release
 STATIC   = target/static/x86_64-unknown-linux-gnu/release
 

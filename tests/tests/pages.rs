@@ -6,7 +6,13 @@ use std::process::{Command, Stdio};
 
 use scenarios::{Finished, program};
 
-const PROGRAMS: [&str; 4] = ["getadapter", "findadapter-agent", "callbackd", "xtab"];
+const PROGRAMS: [&str; 5] = [
+    "getadapter",
+    "findadapter-agent",
+    "callbackd",
+    "nodereboot",
+    "xtab",
+];
 
 /// Accepted for the original's sake, and not in --help.
 const HIDDEN: [(&str, &str); 1] = [("getadapter", "-u")];
@@ -18,8 +24,17 @@ fn manual() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../man")
 }
 
+/// The manual's section that has the program.
+fn number(name: &str) -> u8 {
+    if manual().join(format!("{name}.1")).is_file() {
+        1
+    } else {
+        8
+    }
+}
+
 fn page(name: &str) -> String {
-    let path = manual().join(format!("{name}.8"));
+    let path = manual().join(format!("{name}.{}", number(name)));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -194,7 +209,10 @@ fn pages_refer_to_pages_that_exist() {
         .iter()
         .filter_map(|line| line.strip_prefix(".It Xr "))
         .collect();
-    assert_eq!(listed, PROGRAMS.map(|name| format!("{name} 8")));
+    assert_eq!(
+        listed,
+        PROGRAMS.map(|name| format!("{name} {}", number(name)))
+    );
 }
 
 #[test]
@@ -226,7 +244,7 @@ fn wrong_usage_is_two_and_one_message_with_its_subject() {
         );
         assert_eq!(ended.stderr.lines().count(), 1, "{name}: {}", ended.stderr);
     }
-    for name in ["getadapter", "xtab"] {
+    for name in ["getadapter", "nodereboot", "xtab"] {
         let ended = run(name, &[]);
         ended.code(2);
         assert!(

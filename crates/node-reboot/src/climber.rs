@@ -269,12 +269,12 @@ impl Climber {
                 self.evidence.is_gone();
                 self.how = match self.was_off {
                     true => "was off, switched on",
-                    false => "power off and on",
+                    false => "rebooted by power",
                 };
             }
             (_, State::SoftWait | State::HardWait) => self.was_off = false,
-            (_, State::GoingDown) => self.how = "by ssh",
-            (_, State::Hook) => self.how = "by the site's boot command",
+            (_, State::GoingDown) => self.how = "rebooted by ssh",
+            (_, State::Hook) => self.how = "rebooted by the site's boot command",
             (_, State::Configure) => self.how = "configured again, not rebooted",
             _ => {}
         }
