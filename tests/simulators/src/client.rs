@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::config::address;
-use crate::{Ask, BmcState, Config, Event, Happened, Order, Rule};
+use crate::{Ask, BmcState, Config, Event, Happened, Order, Rule, SimNet};
 
 /// How long to wait for an event.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -32,8 +32,22 @@ impl Bmcs {
     /// `bmc-simulator` is not built (it is looked for beside the caller's executable and above), or
     /// does not start, because an address is taken, say.
     #[track_caller]
-    #[allow(clippy::expect_used)]
     pub fn start(config: Config) -> Bmcs {
+        Bmcs::run(config, Command::new(program("bmc-simulator")))
+    }
+
+    /// As [`Bmcs::start`], at addresses inside the test's own network.
+    ///
+    /// # Panics
+    /// As there.
+    #[track_caller]
+    pub fn start_in(net: &SimNet, config: Config) -> Bmcs {
+        Bmcs::run(config, net.command(program("bmc-simulator")))
+    }
+
+    #[track_caller]
+    #[allow(clippy::expect_used)]
+    fn run(config: Config, mut command: Command) -> Bmcs {
         // Certificates are written with fsync, so better into memory.
         let dir = tempfile::tempdir_in("/dev/shm")
             .or_else(|_| tempfile::tempdir())
@@ -41,7 +55,7 @@ impl Bmcs {
         let file = dir.path().join("config.json");
         let text = serde_json::to_vec_pretty(&config).expect("json");
         std::fs::write(&file, text).expect("configuration");
-        let mut child = Command::new(program("bmc-simulator"))
+        let mut child = command
             .arg(&file)
             .arg(dir.path().join("control"))
             .stdin(Stdio::piped())

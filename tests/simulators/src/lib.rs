@@ -30,6 +30,8 @@ mod respond;
 mod rules;
 mod server;
 mod sessions;
+mod sim_net;
+mod sim_node;
 mod timer;
 mod world;
 
@@ -41,3 +43,5 @@ pub use events::{Event, Happened};
 pub use fault::{Fault, Rule};
 pub use machine::{Order, Power};
 pub use server::serve;
+pub use sim_net::SimNet;
+pub use sim_node::{NodeFault, NodeNow, SimNode};

@@ -90,3 +90,16 @@ pub(crate) fn have(program: &str) -> bool {
     }
     found
 }
+
+/// True if we are root; else says so, and fails under CI.
+pub(crate) fn root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    assert!(
+        root || std::env::var_os("CI").is_none(),
+        "root: is missing, and this is CI"
+    );
+    if !root {
+        eprintln!("skipped: root missing");
+    }
+    root
+}
