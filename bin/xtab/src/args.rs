@@ -36,9 +36,18 @@ pub(crate) enum Command {
         /// The table
         #[arg(value_name = "TABLE")]
         table: String,
+        /// Only enabled rows for which this holds, all of them if given several times; also != =~ !~ < <= > >=
+        #[arg(short = 'w', value_name = "column==value")]
+        filters: Vec<String>,
+        /// Only the last N rows, of auditlog or eventlog
+        #[arg(short = 'n', value_name = "N")]
+        last: Option<u32>,
     },
     /// Replace a table by the rows of such a file, which is named after it, all or none
     Restore {
+        /// Add the rows to those that are there
+        #[arg(short = 'a', long = "addrows")]
+        add: bool,
         /// The file; site.csv is for the table site
         #[arg(value_name = "FILE")]
         file: PathBuf,
@@ -51,12 +60,21 @@ pub(crate) enum Command {
         #[arg(value_name = "table.column", required = true)]
         columns: Vec<String>,
     },
-    /// Store values in the nodes' own rows, all or none
+    /// Store values in the nodes' own rows, or in rows that a key names, all or none
     Set {
+        /// Take rows by what they hold, not by node, as chtab does; the first argument is then a value
+        #[arg(short = 'k', long = "key", value_name = "column=value,...")]
+        key: Option<String>,
+        /// Remove the rows from the tables that are named in place of values
+        #[arg(short = 'd', long = "delete")]
+        delete: bool,
+        /// Change nothing; print what would change, old -> new
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         nodes: Range,
-        /// Which values: nothing after the `=` takes a value away
-        #[arg(value_name = "table.column=value", required = true)]
+        /// New values: = replaces, += appends items, ,= puts them in front, ^= removes them; == != =~ !~ choose among the nodes
+        #[arg(value_name = "table.column=value", required_unless_present = "key")]
         values: Vec<String>,
         /// Ask (on a terminal) or refuse if there are more nodes
         #[arg(long, value_name = "N", default_value_t = 1024)]

@@ -1,6 +1,7 @@
 //! Makes, dumps, restores, reads and changes xCAT's tables.
 
 mod args;
+mod set;
 mod show;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use noderange::{Expansion, Options};
 use program::{Output, Usage, complain, exit};
-use xcat_tables::{ColumnName, Error, Location, Row, Tables, read_file, table_of};
+use xcat_tables::{
+    ColumnName, Error, Filter, FilterError, Location, Row, Selection, Tables, read_file, table_of,
+};
 
 use args::{Args, Command, Range};
 
@@ -38,17 +41,36 @@ fn run(out: &mut Output, command: &Command, json: bool) -> anyhow::Result<u8> {
             Ok(exit::DONE)
         }
         Command::Load { directory } => {
-            tables()?.load(directory)?;
+            let tables = tables()?;
+            let loaded = tables.load(directory)?;
+            let loaded: Vec<&str> = loaded.iter().map(String::as_str).collect();
+            set::tell(&tables, &loaded)?;
             Ok(exit::DONE)
         }
-        Command::Dump { table } => dump(out, table, json),
-        Command::Restore { file } => restore(file),
+        Command::Dump {
+            table,
+            filters,
+            last,
+        } => dump(out, table, filters, *last, json),
+        Command::Restore { add, file } => restore(file, *add),
         Command::Get { nodes, columns } => get(out, nodes, columns, json),
         Command::Set {
+            key,
+            delete,
+            dry_run,
             nodes,
             values,
             max_nodes,
-        } => set(nodes, values, *max_nodes),
+        } => {
+            let words = set::Words {
+                key: key.as_deref(),
+                nodes,
+                others: values,
+                delete: *delete,
+            };
+            let most = (!dry_run).then_some(*max_nodes);
+            set::set(out, &words, most, json)
+        }
         Command::Nodes { nodes } => {
             let found = expand(&tables()?, nodes)?;
             for node in &found.nodes {
@@ -102,23 +124,55 @@ fn nodes_json(out: &mut Output, nodes: &Range) -> u8 {
     }
 }
 
-fn dump(out: &mut Output, table: &str, json: bool) -> anyhow::Result<u8> {
+fn dump(
+    out: &mut Output,
+    table: &str,
+    filters: &[String],
+    last: Option<u32>,
+    json: bool,
+) -> anyhow::Result<u8> {
+    match dumped(out, table, filters, last, json) {
+        Ok(()) => Ok(exit::DONE),
+        Err(Error::Filter(error @ FilterError::NotNumbered(_))) => {
+            Err(Usage(format!("-n: {error}")).into())
+        }
+        // tabdump's texts and its exit code.
+        Err(Error::Filter(error)) => {
+            complain(NAME, &error.to_string());
+            Ok(exit::SOME_FAILED)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn dumped(
+    out: &mut Output,
+    table: &str,
+    filters: &[String],
+    last: Option<u32>,
+    json: bool,
+) -> Result<(), Error> {
+    let filters = filters.iter().map(|text| Filter::parse(text));
+    let filters = filters.collect::<Result<_, _>>()?;
+    let selection = Selection { filters, last };
     let tables = tables()?;
     if json {
-        for row in tables.all_rows(table)? {
+        for row in tables.selected(table, &selection)? {
             out.line(&show::row_object(&row));
         }
     } else {
-        out.bytes(&tables.dump(table)?);
+        out.bytes(&tables.dump_selected(table, &selection)?);
     }
-    Ok(exit::DONE)
+    Ok(())
 }
 
-fn restore(file: &Path) -> anyhow::Result<u8> {
+fn restore(file: &Path, add: bool) -> anyhow::Result<u8> {
     let table =
         table_of(file).ok_or_else(|| Usage(format!("{}: names no table", file.display())))?;
     let dump = read_file(file)?;
-    tables()?.restore(table, &file.display().to_string(), &dump, false)?;
+    let tables = tables()?;
+    tables.restore(table, &file.display().to_string(), &dump, add)?;
+    set::tell(&tables, &[table])?;
     Ok(exit::DONE)
 }
 
@@ -183,25 +237,6 @@ fn rows(
             ))
         })
         .collect()
-}
-
-/// Nothing is changed if any name is no node: one that was meant to be left out could be it.
-fn set(nodes: &Range, values: &[String], max_nodes: usize) -> anyhow::Result<u8> {
-    let values: Vec<(ColumnName, String)> = values
-        .iter()
-        .map(|text| {
-            let (name, value) = text
-                .split_once('=')
-                .ok_or_else(|| Usage(format!("{text}: not of the form table.column=value")))?;
-            Ok::<_, Usage>((column(name)?, value.to_string()))
-        })
-        .collect::<Result<_, _>>()?;
-    let tables = tables()?;
-    let stdin = &mut stdin().lock();
-    let nodes = tables.select(&nodes.noderange, stdin, nodes.strict, &mut warn)?;
-    program::guard(nodes.len(), max_nodes, "change")?;
-    tables.assign(&nodes, &values)?;
-    Ok(exit::DONE)
 }
 
 fn column(text: &str) -> Result<ColumnName, Usage> {

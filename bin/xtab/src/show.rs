@@ -3,7 +3,7 @@
 use noderange::Expansion;
 use program::{Output, escape};
 use serde_json::{Value, json};
-use xcat_tables::{ColumnName, Row};
+use xcat_tables::{ColumnName, Kind, Row, RowChange};
 
 /// `xtab nodes --json`: one object, also for an error.
 pub(crate) fn nodes_object(found: &Expansion, error: Option<&str>) -> String {
@@ -36,6 +36,55 @@ pub(crate) fn line(out: &mut Output, node: &str, column: Option<&ColumnName>, va
     match column {
         Some(column) => out.line(&format!("{node}: {column}: {value}")),
         None => out.line(&format!("{node}: {value}")),
+    }
+}
+
+/// A change of a row: a line of its own if the row comes or goes, then one per column, `NULL` for no
+/// value. Each names table and row, so that one can search for either.
+pub(crate) fn change(out: &mut Output, change: &RowChange, as_json: bool) {
+    let kind = match change.kind {
+        Kind::Added => "added",
+        Kind::Changed => "changed",
+        Kind::Removed => "removed",
+    };
+    if as_json {
+        let key: serde_json::Map<String, Value> = change
+            .key
+            .iter()
+            .map(|(column, value)| (column.clone(), value.as_str().into()))
+            .collect();
+        let columns: serde_json::Map<String, Value> = change
+            .columns
+            .iter()
+            .map(|one| {
+                (
+                    one.column.clone(),
+                    json!({ "old": one.old, "new": one.new }),
+                )
+            })
+            .collect();
+        let table = &change.table;
+        out.line(
+            &json!({ "table": table, "row": key, "change": kind, "columns": columns }).to_string(),
+        );
+        return;
+    }
+    let key: Vec<String> = change
+        .key
+        .iter()
+        .map(|(column, value)| format!("{column}={value}"))
+        .collect();
+    let row = escape(&format!("{}: {}", change.table, key.join(","))).into_owned();
+    if change.kind != Kind::Changed {
+        out.line(&format!("{row}: row {kind}"));
+    }
+    let value = |value: &Option<String>| match value {
+        None => "NULL".to_string(),
+        Some(text) => escape(&format!("\"{text}\"")).into_owned(),
+    };
+    for one in &change.columns {
+        let (old, new) = (value(&one.old), value(&one.new));
+        out.line(&format!("{row}: {}: {old} -> {new}", escape(&one.column)));
     }
 }
 

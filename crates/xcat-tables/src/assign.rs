@@ -1,13 +1,6 @@
-//! Values for many nodes at once.
+//! What chtab and nodech take as arguments: assignments, and conditions on nodes.
 
-use std::collections::BTreeMap;
-
-use crate::resolve::Source;
-use crate::{Error, Tables, schema};
-
-/// What hides a group's value from a node: an expression that gives nothing. xCAT's nodech writes
-/// the same.
-const HIDDEN: &str = "|^.*$||";
+use noderange::Op;
 
 /// A column of a table of nodes: `table.column`, or one of xCAT's short names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +9,50 @@ pub struct ColumnName {
     pub table: String,
     /// The column.
     pub column: String,
+}
+
+/// A new value for a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Where.
+    pub name: ColumnName,
+    /// What becomes of the present value.
+    pub how: How,
+    /// The value, or items separated by commas.
+    pub value: String,
+}
+
+/// What an assignment does with the present value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// `=`: replaces it.
+    Replace,
+    /// `+=`: puts items behind it that it does not have.
+    Append,
+    /// `,=`: puts items before it that it does not have, the last one first, as nodech does.
+    Front,
+    /// `^=`: takes items out.
+    Remove,
+}
+
+/// A condition that nodes have to fulfil: `mgt==ipmi`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeCondition {
+    /// `table.column`, or a short name.
+    pub attribute: String,
+    /// How the values compare.
+    pub op: Op,
+    /// With what.
+    pub value: String,
+}
+
+/// An argument of nodech.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// A new value.
+    Assignment(Assignment),
+    /// Which nodes.
+    Condition(NodeCondition),
 }
 
 impl ColumnName {
@@ -39,58 +76,105 @@ impl std::fmt::Display for ColumnName {
     }
 }
 
-impl Tables {
-    /// Stores values in the nodes' own rows, of all tables in one transaction. Rows are added where
-    /// a node has none. An empty value takes the node's own away; where a group would then give one,
-    /// the node's row hides it. `NULL` takes the node's own away and lets the group's through.
-    pub fn assign(&self, nodes: &[String], values: &[(ColumnName, String)]) -> Result<(), Error> {
-        let mut by_table: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
-        for (name, value) in values {
-            // Of two values for one column the last counts.
-            let columns = by_table.entry(&name.table).or_default();
-            columns.insert(&name.column, value);
-        }
-        let mut sources = BTreeMap::new();
-        for (table, columns) in &by_table {
-            let columns: Vec<&str> = columns.keys().copied().collect();
-            let source = Source::read(self, table, &columns)?;
-            let node_column = schema(table).map_or("node", |schema| schema.node_column());
-            if columns.contains(&node_column) {
-                return Err(Error::NodeColumn((*table).into()));
-            }
-            sources.insert(*table, (source, node_column));
-        }
-        let names: Vec<&str> = by_table.keys().copied().collect();
-        self.transaction(&names, |change| {
-            for (table, columns) in &by_table {
-                let Some((source, node_column)) = sources.get(table) else {
-                    continue;
-                };
-                for node in nodes {
-                    let own: Vec<(&str, Option<&str>)> = columns
-                        .iter()
-                        .map(|(column, value)| (*column, stored(source, node, column, value)))
-                        .collect();
-                    let key = [(*node_column, node.as_str())];
-                    let says_something = own
-                        .iter()
-                        .any(|(_, value)| value.is_some_and(|v| !v.is_empty()));
-                    if says_something {
-                        change.put(table, &key, &own)?;
-                    } else {
-                        change.update(table, &key, &own)?;
-                    }
-                }
-            }
-            Ok(())
-        })
+impl Word {
+    /// Understands `table.column` with `=`, `+=`, `,=`, `^=` (assignments; after `=`, one `@` is taken
+    /// away and what follows is the value, whatever it begins with) or `==`, `!=`, `=~`, `!~`
+    /// (conditions).
+    pub fn parse(text: &str) -> Option<Word> {
+        let at = text.find(['=', '!', '+', ',', '^'])?;
+        let (name, rest) = text.split_at(at);
+        let condition = |sign: &str, op| {
+            let value = rest.strip_prefix(sign)?.into();
+            ColumnName::parse(name)?;
+            let attribute = name.into();
+            Some(Word::Condition(NodeCondition {
+                attribute,
+                op,
+                value,
+            }))
+        };
+        let assignment = |sign: &str, how| {
+            let value: String = rest.strip_prefix(sign)?.into();
+            let name = ColumnName::parse(name)?;
+            Some(Word::Assignment(Assignment { name, how, value }))
+        };
+        condition("==", Op::Equal)
+            .or_else(|| condition("=~", Op::Match))
+            .or_else(|| condition("!=", Op::NotEqual))
+            .or_else(|| condition("!~", Op::NotMatch))
+            .or_else(|| assignment("+=", How::Append))
+            .or_else(|| assignment(",=", How::Front))
+            .or_else(|| assignment("^=", How::Remove))
+            .or_else(|| assignment("=@", How::Replace))
+            .or_else(|| assignment("=", How::Replace))
     }
 }
 
-fn stored<'v>(source: &Source, node: &str, column: &str, value: &'v str) -> Option<&'v str> {
-    match value {
-        "NULL" => None,
-        "" if source.has_from_group(node, column) => Some(HIDDEN),
-        other => Some(other),
+impl Assignment {
+    /// The value that comes of the present one; none for none. Items of a value that is not there yet
+    /// are stored as they were given, repeats and all, as chtab does.
+    pub(crate) fn apply(&self, present: Option<&str>) -> String {
+        let given = || self.value.split(',');
+        let Some(present) = present.filter(|_| self.how != How::Replace) else {
+            return match self.how {
+                How::Remove => String::new(),
+                _ => self.value.clone(),
+            };
+        };
+        let mut items: Vec<&str> = present.split(',').collect();
+        match self.how {
+            How::Replace => {}
+            How::Append => {
+                for item in given() {
+                    if !items.contains(&item) {
+                        items.push(item);
+                    }
+                }
+            }
+            How::Front => {
+                for item in given() {
+                    if !items.contains(&item) {
+                        items.insert(0, item);
+                    }
+                }
+            }
+            How::Remove => items.retain(|item| !given().any(|gone| gone == *item)),
+        }
+        items.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn applied(word: &str, present: Option<&str>) -> String {
+        match Word::parse(word).unwrap() {
+            Word::Assignment(assignment) => assignment.apply(present),
+            Word::Condition(_) => "condition".into(),
+        }
+    }
+
+    #[test]
+    fn items() {
+        assert_eq!(applied("groups+=g9,all", Some("all,g1")), "all,g1,g9");
+        assert_eq!(applied("t.c+=a,b,a", None), "a,b,a");
+        assert_eq!(applied("t.c,=a,b", Some("x")), "b,a,x");
+        assert_eq!(applied("t.c^=a,x", Some("x,y,a")), "y");
+        assert_eq!(applied("t.c^=a", None), "");
+        assert_eq!(applied("t.c=@=x", Some("y")), "=x");
+        assert_eq!(applied("t.c=@@x", None), "@x");
+        assert_eq!(applied("t.c=a!=b", None), "a!=b");
+    }
+
+    #[test]
+    fn conditions_and_nonsense() {
+        for word in ["mgt==x", "t.c=~^a", "t.c!=x", "t.c!~x", "t.c=="] {
+            assert_eq!(applied(word, None), "condition", "{word}");
+        }
+        for word in ["", "junk", "t.c", "plain=x", ".c=x", "t.=x", "t.c!x", "=x"] {
+            assert_eq!(Word::parse(word), None, "{word}");
+        }
     }
 }

@@ -1,17 +1,33 @@
 //! A table as text, in tabdump's form (spec xcat-tables section 7).
 
-use crate::content::Cell;
-use crate::row::is_defined;
-use crate::{Error, Tables, schema};
+use crate::content::{Cell, Content};
+use crate::filter::{Filter, FilterError};
+use crate::row::{is_defined, is_enabled};
+use crate::{Error, Row, Tables, schema};
+
+/// Which rows are wanted; by default all, disabled ones too.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// All of these must hold. If there is one, disabled rows are left out.
+    pub filters: Vec<Filter>,
+    /// Only so many, counted back from the highest number; for tables whose rows the database
+    /// numbers.
+    pub last: Option<u32>,
+}
 
 impl Tables {
     /// A table's rows as `tabdump` prints them, disabled ones too: a heading that starts with `#`,
     /// then one record per row in the order of insertion, every defined value in quotes. Bytes pass
-    /// through. NULL and the empty string look the same.
+    /// through. NULL and the empty string look the same. Columns that xCAT's schema does not have
+    /// come last, if there is a value in them.
     pub fn dump(&self, table: &str) -> Result<Vec<u8>, Error> {
-        let content = self.content(table)?;
-        // xCAT's columns in xCAT's order; a table that xCAT does not know has only its own.
-        let columns: &[String] = schema(table).map_or(&content.columns, |schema| &schema.columns);
+        self.dump_selected(table, &Selection::default())
+    }
+
+    /// As [`Tables::dump`], some rows only.
+    pub fn dump_selected(&self, table: &str, selection: &Selection) -> Result<Vec<u8>, Error> {
+        let content = self.chosen(table, selection)?;
+        let columns = columns(table, &content);
         let places: Vec<Option<usize>> = columns
             .iter()
             .map(|column| content.columns.iter().position(|name| name == column))
@@ -28,14 +44,93 @@ impl Tables {
         }
         Ok(out)
     }
+
+    /// The rows themselves.
+    pub fn selected(&self, table: &str, selection: &Selection) -> Result<Vec<Row>, Error> {
+        Ok(self.chosen(table, selection)?.into_rows())
+    }
+
+    fn chosen(&self, table: &str, selection: &Selection) -> Result<Content, Error> {
+        let mut content = self.content(table)?;
+        let known = |column: &str| {
+            content.columns.iter().any(|name| name == column)
+                || schema(table).is_some_and(|schema| schema.columns.iter().any(|c| c == column))
+        };
+        if let Some(filter) = selection.filters.iter().find(|f| !known(f.column())) {
+            let (column, table) = (filter.column().to_string(), table.to_string());
+            return Err(FilterError::Column { column, table }.into());
+        }
+        if !selection.filters.is_empty() {
+            let disable = content.columns.iter().position(|name| name == "disable");
+            content
+                .rows
+                .retain(|row| is_enabled(disable.and_then(|at| row.get(at)?.as_deref())));
+        }
+        for filter in &selection.filters {
+            keep(table, &mut content, filter);
+        }
+        if let Some(count) = selection.last {
+            let filter = after_all_but(table, &content, count)?;
+            keep(table, &mut content, &filter);
+        }
+        Ok(content)
+    }
+}
+
+/// xCAT's columns in xCAT's order, then others that hold something. A table that xCAT does not know
+/// has only its own.
+fn columns(table: &str, content: &Content) -> Vec<String> {
+    let Some(schema) = schema(table) else {
+        return content.columns.clone();
+    };
+    let mut columns = schema.columns.clone();
+    for (at, column) in content.columns.iter().enumerate() {
+        let holds = |row: &Vec<Cell>| row.get(at).is_some_and(|cell| defined(cell).is_some());
+        if !schema.columns.contains(column) && content.rows.iter().any(holds) {
+            columns.push(column.clone());
+        }
+    }
+    columns
+}
+
+fn keep(table: &str, content: &mut Content, filter: &Filter) {
+    let at = content
+        .columns
+        .iter()
+        .position(|name| name == filter.column());
+    let numbered = schema(table).is_some_and(|schema| schema.is_numbered(filter.column()));
+    content
+        .rows
+        .retain(|row| filter.holds(at.and_then(|at| row.get(at)?.as_deref()), numbered));
+}
+
+/// As tabdump counts: back from the highest number, whether or not the numbers are all there.
+fn after_all_but(table: &str, content: &Content, count: u32) -> Result<Filter, Error> {
+    let numbered =
+        |column: &&String| schema(table).is_some_and(|schema| schema.is_numbered(column));
+    let column = content
+        .columns
+        .iter()
+        .find(numbered)
+        .ok_or_else(|| FilterError::NotNumbered(table.into()))?;
+    let at = content.columns.iter().position(|name| name == column);
+    let number = |row: &Vec<Cell>| -> Option<i64> {
+        std::str::from_utf8(row.get(at?)?.as_deref()?)
+            .ok()?
+            .parse()
+            .ok()
+    };
+    let highest = content.rows.iter().filter_map(number).max().unwrap_or(0);
+    Ok(Filter::numbered_after(
+        column,
+        highest.saturating_sub(i64::from(count)),
+    ))
 }
 
 fn push(out: &mut Vec<u8>, cell: Option<&Cell>) {
-    let Some(Some(value)) = cell else { return };
-    // Undefined values are those that no reader sees.
-    if std::str::from_utf8(value).is_ok_and(|text| !is_defined(text)) {
+    let Some(value) = cell.and_then(defined) else {
         return;
-    }
+    };
     out.push(b'"');
     for byte in value {
         if *byte == b'"' {
@@ -44,4 +139,12 @@ fn push(out: &mut Vec<u8>, cell: Option<&Cell>) {
         out.push(*byte);
     }
     out.push(b'"');
+}
+
+/// Undefined values are those that no reader sees.
+fn defined(cell: &Cell) -> Option<&[u8]> {
+    let value = cell.as_deref()?;
+    std::str::from_utf8(value)
+        .map_or(true, is_defined)
+        .then_some(value)
 }

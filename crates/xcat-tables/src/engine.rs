@@ -36,7 +36,7 @@ pub(crate) trait Work: Debug {
 pub(crate) enum Make<'a> {
     /// None but the table of claims, which is ours to make (design section 4).
     Claims,
-    /// All that xCAT's schema knows, and these others, by name and declarations of columns.
+    /// These, by name and declarations of columns, and all others that xCAT's schema knows.
     Known(&'a BTreeMap<String, String>),
 }
 
@@ -130,10 +130,10 @@ pub(crate) fn statement(
     let known = schema(table).map(|schema| schema.create_statement(target, numbered));
     match make {
         Make::Claims => known.filter(|_| table == CLAIMS),
-        Make::Known(others) => known.or_else(|| {
-            let columns = others.get(table)?;
-            Some(format!("CREATE TABLE {target} ({columns})"))
-        }),
+        Make::Known(others) => match others.get(table) {
+            Some(columns) => Some(format!("CREATE TABLE {target} ({columns})")),
+            None => known,
+        },
     }
 }
 

@@ -81,6 +81,9 @@ pub enum Error {
         /// As the database says it.
         why: String,
     },
+    /// A condition of a dump that cannot be used.
+    #[error(transparent)]
+    Filter(#[from] crate::FilterError),
     /// A table's dump that cannot be restored.
     #[error("{subject}: {error}")]
     Restore {
@@ -126,6 +129,9 @@ pub enum Error {
         /// The first of the tables.
         table: String,
     },
+    /// A condition on nodes that cannot be judged: the attribute, and why.
+    #[error("{0}: {1}")]
+    Condition(String, String),
     /// Anything else that the database says.
     #[error("{table}: {source}")]
     Database {

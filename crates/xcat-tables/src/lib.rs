@@ -5,9 +5,13 @@
 
 mod assign;
 mod content;
+mod differences;
 mod dump;
+mod edit;
 mod engine;
 mod error;
+mod filter;
+mod listeners;
 mod load;
 mod location;
 mod names;
@@ -26,8 +30,13 @@ mod transaction;
 mod value;
 mod wherevals;
 
-pub use assign::ColumnName;
+pub use assign::{Assignment, ColumnName, How, NodeCondition, Word};
+pub use differences::{ColumnChange, Kind, RowChange};
+pub use dump::Selection;
+pub use edit::{Edit, Subject};
 pub use error::Error;
+pub use filter::{Filter, FilterError};
+pub use listeners::Listener;
 pub use load::read_file;
 pub use location::Location;
 pub use names::NodeNames;

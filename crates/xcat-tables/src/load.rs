@@ -12,7 +12,7 @@ use crate::content::{Content, checked, quoted};
 use crate::engine::{self, Make};
 use crate::records::Records;
 use crate::sqlite::Place;
-use crate::{Error, Tables, Transaction, restore, table_names};
+use crate::{Error, Tables, Transaction, restore, schema, table_names};
 
 /// More than any table is.
 const LIMIT: u64 = 256 << 20;
@@ -50,7 +50,11 @@ impl Tables {
             let text = read_file(&path)?;
             let source = if path.extension().is_some_and(|kind| kind == "sql") {
                 let (rows, declarations) = run(&table, &subject, &text)?;
-                made.insert(table.clone(), declarations);
+                // xCAT's own declaration, unless a newer one has columns that it lacks.
+                let known = |column| schema(&table).is_some_and(|s| s.columns.contains(column));
+                if !rows.columns.iter().all(known) {
+                    made.insert(table.clone(), declarations);
+                }
                 Source::Sql(rows)
             } else {
                 let existing = self.content(&table)?.columns;

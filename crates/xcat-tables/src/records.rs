@@ -28,10 +28,15 @@ pub struct Record {
 const LIMIT: usize = 256 << 20;
 
 /// Takes a dump apart. `known` says whether the table has a column of that name.
+///
+/// White space before a line's end inside a value, and blank lines there, are lost, as tabrestore
+/// loses them: who writes by hand may mean none. Not so in a file whose heading begins with all of
+/// `columns` in their order, exactly as a dump has it: nobody has edited that, and every byte counts.
 pub fn records(
     table: &str,
     dump: &[u8],
     known: impl Fn(&str) -> bool,
+    columns: &[String],
 ) -> Result<Records, RestoreError> {
     if dump.len() > LIMIT {
         return Err(RestoreError::TooLong(LIMIT));
@@ -41,13 +46,16 @@ pub fn records(
         .unwrap_or(dump)
         .split(|b| *b == b'\n');
     let header = lines.next().unwrap_or_default();
-    let columns = columns(table, header, known)?;
+    let exact = header
+        .strip_prefix(format!("#{}", columns.join(",")).as_bytes())
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b",") && !ends_in_space(rest));
+    let columns = headed(table, header, known)?;
     let lines: Vec<&[u8]> = lines.collect();
     let mut whole = Vec::new();
     let mut shapes = Vec::new();
     let mut next = 0;
     while next < lines.len() {
-        let (record, shape) = logical(&lines, &mut next, columns.len())?;
+        let (record, shape) = logical(&lines, &mut next, columns.len(), exact)?;
         whole.extend_from_slice(&record);
         whole.push(b'\n');
         shapes.push((next - 1, record, shape));
@@ -58,7 +66,7 @@ pub fn records(
     })
 }
 
-fn columns(
+fn headed(
     table: &str,
     header: &[u8],
     known: impl Fn(&str) -> bool,
@@ -98,9 +106,11 @@ fn logical(
     lines: &[&[u8]],
     next: &mut usize,
     width: usize,
+    exact: bool,
 ) -> Result<(Vec<u8>, Vec<Shape>), RestoreError> {
     let first = *next;
-    let mut record = trimmed(lines.get(first).copied().unwrap_or_default()).to_vec();
+    let mut record = lines.get(first).copied().unwrap_or_default().to_vec();
+    trim(&mut record, 0, exact);
     *next += 1;
     let mut shape = Vec::with_capacity(width);
     let mut at = 0;
@@ -112,7 +122,7 @@ fn logical(
                 at += 1;
             }
             Some(b'"') => {
-                at = quoted(lines, next, &mut record, at)?;
+                at = quoted(lines, next, &mut record, at, exact)?;
                 shape.push(Shape::Something);
             }
             Some(_) => {
@@ -136,9 +146,14 @@ fn logical(
         });
     }
     if shape.iter().all(|field| *field == Shape::Nothing) {
-        // xCAT's writer refuses a row without a value, and says no more than this.
+        // xCAT's writer refuses a row without a value, and gives no reason.
         return Err(RestoreError::Refused {
-            why: String::new(),
+            why: if record.is_empty() {
+                "the line is blank"
+            } else {
+                "the record has no value"
+            }
+            .into(),
             line: *next - 1,
             record: shown(&record),
         });
@@ -147,13 +162,13 @@ fn logical(
 }
 
 /// Goes over a quoted field that begins at `at`; returns where the next field begins. A quote that
-/// is not closed goes on in the next line; white space before the line's end is lost, as are blank
-/// lines.
+/// is not closed goes on in the next line.
 fn quoted(
     lines: &[&[u8]],
     next: &mut usize,
     record: &mut Vec<u8>,
     at: usize,
+    exact: bool,
 ) -> Result<usize, RestoreError> {
     let mut look = at + 1;
     loop {
@@ -172,12 +187,14 @@ fn quoted(
             // What was looked through holds no quote; trimming takes none away either.
             record.push(b'\n');
             record.extend_from_slice(more);
-            let length = trimmed(record).len();
-            record.truncate(length);
+            if !exact {
+                trim(record, 0, false);
+            }
             look = look.min(record.len());
             continue;
         };
         let quote = look + found;
+        trim(record, quote + 1, exact);
         match record.get(quote + 1) {
             Some(b'"') => look = quote + 2,
             None => return Ok(quote + 1),
@@ -221,9 +238,18 @@ fn values(whole: &[u8], shapes: Vec<(usize, Vec<u8>, Vec<Shape>)>, width: usize)
         .collect()
 }
 
-fn trimmed(line: &[u8]) -> &[u8] {
-    let end = line.iter().rposition(|b| !is_space(char::from(*b)));
-    &line[..end.map_or(0, |end| end + 1)]
+/// Takes white space off the end. Of an exact file only if no quote stands behind `from`: else the end
+/// is inside a value.
+fn trim(record: &mut Vec<u8>, from: usize, exact: bool) {
+    if exact && record[from.min(record.len())..].contains(&b'"') {
+        return;
+    }
+    let end = record.iter().rposition(|b| !is_space(char::from(*b)));
+    record.truncate(end.map_or(0, |end| end + 1));
+}
+
+fn ends_in_space(line: &[u8]) -> bool {
+    line.last().is_some_and(|b| is_space(char::from(*b)))
 }
 
 /// Perl's `\s`, on bytes.

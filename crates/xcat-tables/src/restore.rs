@@ -44,7 +44,8 @@ pub(crate) fn read(
         existing.iter().any(|name| name == column)
             || schema(table).is_some_and(|schema| schema.columns.iter().any(|c| c == column))
     };
-    records(table, dump, known).map_err(|error| Error::Restore {
+    let columns = schema(table).map_or(existing, |schema| &schema.columns);
+    records(table, dump, known, columns).map_err(|error| Error::Restore {
         subject: subject.into(),
         error,
     })
@@ -63,8 +64,16 @@ pub(crate) fn fill(
     }
     let numbered = |column: &str| schema(table).is_some_and(|schema| schema.is_numbered(column));
     let is_key = |column: &String| schema(table).is_some_and(|schema| schema.keys.contains(column));
+    // A column of xCAT's that an older table lacks is only missed if there is a value for it.
+    let there = change.columns(table)?;
+    let empty = |at: usize| {
+        dump.records
+            .iter()
+            .all(|record| record.values[at].is_none())
+    };
     let places: Vec<usize> = (0..dump.columns.len())
         .filter(|at| !numbered(&dump.columns[*at]))
+        .filter(|at| there.contains(&dump.columns[*at]) || !empty(*at))
         .collect();
     // A row that says nothing new is no duplicate: xCAT's writer finds it and changes it to itself.
     let mut present = present(change, table, &dump.columns, &places)?;

@@ -55,10 +55,7 @@ impl Row {
     /// True unless the `disable` column says otherwise: NULL, `0` and `no` in any case do not
     /// disable, anything else does, the empty string included.
     pub fn is_enabled(&self) -> bool {
-        match self.raw("disable") {
-            None => true,
-            Some(value) => value == "0" || value.eq_ignore_ascii_case("no"),
-        }
+        is_enabled(self.raw("disable").map(str::as_bytes))
     }
 
     pub(crate) fn new(columns: Arc<[String]>, values: Vec<Option<String>>) -> Row {
@@ -93,6 +90,11 @@ impl FromIterator<(String, Option<String>)> for Row {
         let (columns, values): (Vec<_>, Vec<_>) = cells.into_iter().unzip();
         Row::new(columns.into(), values)
     }
+}
+
+/// What the `disable` column has to hold for its row to count.
+pub(crate) fn is_enabled(disable: Option<&[u8]>) -> bool {
+    disable.is_none_or(|value| value == b"0" || value.eq_ignore_ascii_case(b"no"))
 }
 
 /// What counts as a value.

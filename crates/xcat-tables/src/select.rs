@@ -1,10 +1,11 @@
 //! From what a user types to nodes.
 
+use std::collections::HashSet;
 use std::io::Read;
 
-use noderange::{Expansion, Options, Warning};
+use noderange::{Expansion, Names, Options, Warning};
 
-use crate::{Error, NodeNames, Tables};
+use crate::{Error, NodeCondition, NodeNames, Tables};
 
 /// Bytes of names on standard input.
 const LIMIT: u64 = 16 << 20;
@@ -32,6 +33,28 @@ impl Tables {
             return self.expand(range, options);
         }
         self.expand(&listed(input)?, options)
+    }
+
+    /// Those of `nodes` that fulfil all of these conditions.
+    pub fn fulfilling(
+        &self,
+        mut nodes: Vec<String>,
+        conditions: &[NodeCondition],
+    ) -> Result<Vec<String>, Error> {
+        if conditions.is_empty() {
+            return Ok(nodes);
+        }
+        let names = self.names()?;
+        for condition in conditions {
+            let text = condition.attribute.as_str();
+            let fit = names
+                .select(text, condition.op, &condition.value)
+                .map_err(|why| Error::Condition(text.into(), why))?
+                .ok_or_else(|| Error::Condition(text.into(), "no such attribute".into()))?;
+            let fit: HashSet<String> = fit.into_iter().collect();
+            nodes.retain(|node| fit.contains(node));
+        }
+        Ok(nodes)
     }
 
     /// The nodes of a range, sorted; `-` reads names from `input`. Any name that is no node is an

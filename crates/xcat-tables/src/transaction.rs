@@ -36,6 +36,11 @@ impl<'a> Transaction<'a> {
         Ok(rows)
     }
 
+    /// The rows that hold all these values, disabled ones too.
+    pub fn matching(&self, table: &str, wanted: &[(&str, &str)]) -> Result<Vec<Row>, Error> {
+        Ok(self.content(table, wanted)?.into_rows())
+    }
+
     /// Changes every row that holds all `keys`; if there is none, adds one (`setAttribs` of
     /// `xCAT::Table`). Disabled rows count as rows.
     pub fn put(

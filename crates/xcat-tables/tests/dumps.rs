@@ -9,7 +9,7 @@ use support::{
     Engine, Scratch, cases, change, empty, empty_on, engines, fixture, fixture_on, judge, judge_on,
     vectors,
 };
-use xcat_tables::{Error, records};
+use xcat_tables::{Error, Filter, RestoreError, Selection, records};
 
 #[test]
 fn dumps_are_tabdumps_bytes() {
@@ -48,6 +48,157 @@ fn dumps_are_tabdumps_bytes() {
             (name.to_string(), result)
         });
     judge("tabdump-unmet.txt", results.collect());
+}
+
+#[test]
+fn filters_are_tabdumps() {
+    let scratch = empty();
+    let source = tempfile::tempdir().unwrap();
+    let dir = vectors().join("tabdump");
+    std::fs::copy(
+        dir.join("where_nodehm.sql"),
+        source.path().join("nodehm.sql"),
+    )
+    .unwrap();
+    scratch.tables.load(source.path()).unwrap();
+    let mut seen = 0;
+    for case in cases("tabdump/where.jsonl") {
+        let filters = case["w"].as_array().unwrap().iter();
+        let filters: Result<Vec<Filter>, _> = filters
+            .map(|text| Filter::parse(text.as_str().unwrap()))
+            .collect();
+        let found = filters.map_err(Error::from).and_then(|filters| {
+            let selection = Selection {
+                filters,
+                last: None,
+            };
+            scratch.tables.dump_selected("nodehm", &selection)
+        });
+        match found {
+            Ok(dump) => assert_eq!(case["stdout"], String::from_utf8(dump).unwrap(), "{case}"),
+            // Where Perl dies, any error will do.
+            Err(_) if case["perl_crash"] == true => {}
+            Err(error) => assert_eq!(case["stderr"], format!("Error: {error}\n"), "{case}"),
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 22);
+}
+
+#[test]
+fn the_last_rows_are_counted_back_from_the_highest_number() {
+    let scratch = empty();
+    let dump = b"#audittime\na\nb\nc\nd\n";
+    scratch
+        .tables
+        .restore("auditlog", "d", dump, false)
+        .unwrap();
+    change(&scratch.tables, &["auditlog"], |t| {
+        t.delete("auditlog", &[("recid", "3")])
+    })
+    .unwrap();
+    let last = |last: u32, filter: Option<&str>| -> Vec<String> {
+        let filters = filter.map(|text| Filter::parse(text).unwrap());
+        let selection = Selection {
+            filters: filters.into_iter().collect(),
+            last: Some(last),
+        };
+        let rows = scratch.tables.selected("auditlog", &selection).unwrap();
+        rows.iter()
+            .map(|row| row.get("recid").unwrap().into())
+            .collect()
+    };
+    assert_eq!(last(2, None), ["4"]);
+    assert_eq!(last(3, None), ["2", "4"]);
+    assert_eq!(last(9, Some("audittime!=b")), ["1", "4"]);
+    assert_eq!(last(0, None), [""; 0]);
+    let site = Selection {
+        last: Some(1),
+        ..Selection::default()
+    };
+    assert!(matches!(
+        scratch.tables.dump_selected("site", &site),
+        Err(Error::Filter(_))
+    ));
+}
+
+const LOST: &str = "two \n\n lines\t\n\r\nend \n";
+
+#[test]
+fn a_dump_keeps_what_tabrestore_loses() {
+    let scratch = empty();
+    let tables = &scratch.tables;
+    tables.create_missing().unwrap();
+    change(tables, &["site"], |t| {
+        t.insert("site", &[("key", Some("a")), ("value", Some(LOST))])?;
+        t.insert("site", &[("key", Some("b \n ")), ("value", Some(" x "))])
+    })
+    .unwrap();
+    let dump = tables.dump("site").unwrap();
+    tables.restore("site", "site", &dump, false).unwrap();
+    assert_eq!(tables.site("a").unwrap().as_deref(), Some(LOST));
+    assert_eq!(tables.site("b \n ").unwrap().as_deref(), Some(" x "));
+    assert_eq!(tables.dump("site").unwrap(), dump);
+    // An edited file is read as tabrestore reads it: a heading of one's own, or another system's ends
+    // of lines.
+    tables
+        .restore("site", "site", b"#key,value\n\"a\",\"x \n\ny\"\n", false)
+        .unwrap();
+    assert_eq!(tables.site("a").unwrap().as_deref(), Some("x\ny"));
+    tables
+        .restore(
+            "site",
+            "site",
+            b"#key,value,comments,disable\r\n\"a\",\"x \r\ny\",,\r\n",
+            false,
+        )
+        .unwrap();
+    assert_eq!(tables.site("a").unwrap().as_deref(), Some("x\ny"));
+    let blank = tables.restore("site", "site", b"#key,value,comments,disable\n \n", false);
+    assert!(blank.unwrap_err().to_string().contains("the line is blank"));
+}
+
+#[test]
+fn columns_of_a_newer_schema_are_dumped_and_come_back() {
+    let scratch = empty();
+    let source = tempfile::tempdir().unwrap();
+    let file = source.path().join("nodehm.sql");
+    let text = "CREATE TABLE nodehm (node VARCHAR(128), mgt TEXT, comments TEXT, disable TEXT, \
+                newer TEXT, unused TEXT, PRIMARY KEY (node));";
+    std::fs::write(
+        &file,
+        format!("{text} INSERT INTO nodehm (node, mgt) VALUES ('n1', 'x');"),
+    )
+    .unwrap();
+    scratch.tables.load(source.path()).unwrap();
+    let without = String::from_utf8(scratch.tables.dump("nodehm").unwrap()).unwrap();
+    assert!(
+        without
+            .lines()
+            .next()
+            .unwrap()
+            .ends_with(",comments,disable"),
+        "{without}"
+    );
+    change(&scratch.tables, &["nodehm"], |t| {
+        t.put("nodehm", &[("node", "n1")], &[("newer", Some("kept \n"))])
+    })
+    .unwrap();
+    let dump = scratch.tables.dump("nodehm").unwrap();
+    let shown = String::from_utf8(dump.clone()).unwrap();
+    assert!(
+        shown.lines().next().unwrap().ends_with(",disable,newer"),
+        "{shown}"
+    );
+    scratch
+        .tables
+        .restore("nodehm", "nodehm", &dump, false)
+        .unwrap();
+    let row = &scratch.tables.rows("nodehm").unwrap()[0];
+    assert_eq!(
+        (row.get("mgt"), row.get("newer")),
+        (Some("x"), Some("kept \n"))
+    );
 }
 
 /// A whole table as the vectors have it: NULL columns are left out. In no order: xCAT's own differs
@@ -119,6 +270,11 @@ fn restored(engine: Engine, case: &Value) -> Result<(), String> {
     let words = |text: &str| without_the_databases_words(text, engine);
     match error {
         Error::Restore { error, .. } if words(&error.to_string()) == words(wanted) => Ok(()),
+        // Where xCAT gives no reason, ours has one.
+        Error::Restore {
+            error: RestoreError::Refused { why, line, record },
+            ..
+        } if wanted == format!("DB error  with line {line}: {record}") && !why.is_empty() => Ok(()),
         Error::UnknownTable(name) if wanted == format!("Unable to open {name}") => Ok(()),
         other => Err(format!("{other} for {wanted}")),
     }
@@ -181,7 +337,8 @@ fn a_load_is_all_or_nothing_and_reaches_no_file() {
 }
 
 fn taken_apart(text: &[u8]) -> Result<xcat_tables::Records, xcat_tables::RestoreError> {
-    records("t", text, |column| "abc".contains(column))
+    let whole = ["a", "b", "c"].map(String::from);
+    records("t", text, |column| "abc".contains(column), &whole)
 }
 
 proptest! {
@@ -204,12 +361,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn values_come_back(rows in prop::collection::vec(("[^\u{0}]{1,12}", prop::option::of("[ -~]{1,12}")), 0..8)) {
-        // White space at a line's end inside a value is what tabrestore loses.
-        let rows: Vec<(String, Option<String>)> = rows
-            .into_iter()
-            .map(|(key, value)| (key.replace(['\n', '\r', '\t', '\u{b}', '\u{c}'], "_"), value))
-            .collect();
+    fn values_come_back(rows in prop::collection::vec(("[^\u{0}]{1,12}", prop::option::of("[ -~\n\r\t]{2,12}")), 0..8)) {
+        // A lone line end is no value to anybody.
+        prop_assume!(rows.iter().all(|(key, _)| key != "\n"));
         let mut keys: Vec<&String> = rows.iter().map(|(key, _)| key).collect();
         keys.sort();
         keys.dedup();

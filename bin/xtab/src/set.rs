@@ -1,0 +1,121 @@
+//! `xtab set`: what was typed, as a change of rows.
+
+use std::collections::BTreeSet;
+use std::io::stdin;
+
+use program::{Output, Usage, complain, exit};
+use xcat_tables::{Assignment, Edit, Error, NodeCondition, Subject, Tables, Word};
+
+use crate::args::Range;
+use crate::{NAME, show, tables, warn};
+
+/// The arguments of `xtab set`.
+pub(crate) struct Words<'a> {
+    /// Rows by what they hold.
+    pub(crate) key: Option<&'a str>,
+    /// Which nodes; with a key the first value stands there.
+    pub(crate) nodes: &'a Range,
+    /// Values and conditions, or tables.
+    pub(crate) others: &'a [String],
+    /// Rows go away.
+    pub(crate) delete: bool,
+}
+
+/// Changes rows, of up to `most` nodes; without that number shows what would change. Nothing is changed if any name is no node: one that was
+/// meant to be left out could be it.
+pub(crate) fn set(
+    out: &mut Output,
+    words: &Words<'_>,
+    most: Option<usize>,
+    json: bool,
+) -> anyhow::Result<u8> {
+    let mut texts: Vec<&str> = words.others.iter().map(String::as_str).collect();
+    if words.key.is_some() {
+        texts.insert(0, &words.nodes.noderange);
+    }
+    let (edit, conditions) = match words.delete {
+        true => (removal(&texts)?, Vec::new()),
+        false => assignments(&texts)?,
+    };
+    let keys = words.key.map(keys).transpose()?;
+    if keys.is_some() && !conditions.is_empty() {
+        return Err(Usage("-k: rows are chosen by their key, not by a condition".into()).into());
+    }
+    let tables = tables()?;
+    let subject = match keys {
+        Some(keys) => Subject::Rows(keys),
+        None => {
+            let (range, strict) = (&words.nodes.noderange, words.nodes.strict);
+            let nodes = tables.select(range, &mut stdin().lock(), strict, &mut warn)?;
+            let nodes = tables.fulfilling(nodes, &conditions)?;
+            if let Some(most) = most {
+                program::guard(nodes.len(), most, "change")?;
+            }
+            Subject::Nodes(nodes)
+        }
+    };
+    let watched = !tables.listeners(&edit.tables())?.is_empty();
+    let changes = match (most, watched) {
+        (None, _) => tables.preview(&subject, &edit)?,
+        (Some(_), true) => tables.edit_and_tell(&subject, &edit)?,
+        (Some(_), false) => {
+            tables.edit(&subject, &edit)?;
+            Vec::new()
+        }
+    };
+    if most.is_none() {
+        for change in &changes {
+            show::change(out, change, json);
+        }
+    }
+    let changed: BTreeSet<&str> = changes.iter().map(|change| change.table.as_str()).collect();
+    tell(&tables, &changed.into_iter().collect::<Vec<_>>())?;
+    Ok(exit::DONE)
+}
+
+/// Says who has asked xCAT to be told of changes of these tables: ours are not told.
+pub(crate) fn tell(tables: &Tables, changed: &[&str]) -> Result<(), Error> {
+    for listener in tables.listeners(changed)? {
+        complain(
+            NAME,
+            &format!(
+                "{}: {}: is not told of this change: only xCAT's own commands notify it",
+                listener.table, listener.name
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn assignments(texts: &[&str]) -> Result<(Edit, Vec<NodeCondition>), Usage> {
+    let (mut list, mut conditions): (Vec<Assignment>, _) = (Vec::new(), Vec::new());
+    for text in texts {
+        match Word::parse(text) {
+            Some(Word::Assignment(assignment)) => list.push(assignment),
+            Some(Word::Condition(condition)) => conditions.push(condition),
+            None => return Err(Usage(format!("{text}: not of the form table.column=value"))),
+        }
+    }
+    if list.is_empty() {
+        return Err(Usage("table.column=value: nothing is to be set".into()));
+    }
+    Ok((Edit::Assign(list), conditions))
+}
+
+fn removal(texts: &[&str]) -> Result<Edit, Usage> {
+    match texts.iter().find(|text| text.contains(['.', '='])) {
+        Some(text) => Err(Usage(format!("{text}: -d takes names of tables"))),
+        None => Ok(Edit::Remove(
+            texts.iter().map(ToString::to_string).collect(),
+        )),
+    }
+}
+
+fn keys(text: &str) -> Result<Vec<(String, String)>, Usage> {
+    text.split(',')
+        .map(|pair| match pair.split_once('=') {
+            Some((column, value)) if !column.is_empty() => Ok((column.into(), value.into())),
+            _ => Err(Usage(format!("{pair}: not of the form column=value"))),
+        })
+        .collect()
+}
