@@ -1,6 +1,7 @@
 //! One BMC, as its callers use it.
 
 use crate::dialect::{self, Dialect};
+use crate::firmware::Firmware;
 use crate::{BootDevice, BootOverride, Error, Off, PowerState, Settings, Target};
 
 /// A connection to one BMC; it blocks, and belongs into a child. Dropped, it ends its session.
@@ -67,6 +68,16 @@ impl Client {
     pub fn boot_once(&mut self, device: BootDevice) -> Result<BootOverride, Error> {
         self.dialect.begin();
         self.dialect.boot_once(device)
+    }
+
+    /// Begins an operation of the firmware half.
+    pub(crate) fn firmware(&mut self, what: &str) -> Result<Box<dyn Firmware + '_>, Error> {
+        self.dialect.begin();
+        self.dialect.firmware().ok_or_else(|| Error::NotOffered {
+            bmc: "over IPMI".to_string(),
+            what: what.to_string(),
+            why: "there is no such command".to_string(),
+        })
     }
 }
 

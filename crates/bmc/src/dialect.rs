@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::firmware::Firmware;
 use crate::http::Http;
 use crate::ipmi::Ipmi;
 use crate::openbmc::OpenBmc;
@@ -17,6 +18,10 @@ pub(crate) trait Dialect: Debug {
     fn off(&mut self, how: Off) -> Result<(), Error>;
     fn reset(&mut self) -> Result<(), Error>;
     fn boot_once(&mut self, device: BootDevice) -> Result<BootOverride, Error>;
+    /// Its firmware half; none where there is no such thing.
+    fn firmware(&mut self) -> Option<Box<dyn Firmware + '_>> {
+        None
+    }
     /// Ends the session, if there is one. It may fail: nothing depends on it but the BMC's few slots.
     fn log_out(&mut self);
 }

@@ -24,6 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Http {
     agent: Agent,
+    connector: ToBmc,
     base: String,
     target: Target,
     limits: Limits,
@@ -112,7 +113,8 @@ impl Http {
             settings: settings.clone(),
         };
         Http {
-            agent: Agent::with_parts(config, connector, OneAddress(target.address)),
+            agent: Agent::with_parts(config, connector.clone(), OneAddress(target.address)),
+            connector,
             base: base(target),
             target: target.clone(),
             limits,
@@ -140,6 +142,40 @@ impl Http {
         self.login = login;
         for (_, value) in &mut self.login {
             value.set_sensitive(true);
+        }
+    }
+
+    /// A connection of its own, checked as all others.
+    pub(crate) fn stream(&self) -> Result<tls::Stream, Error> {
+        let limit = self.limits.connect.min(self.left());
+        self.connector
+            .open(limit)
+            .map_err(|error| self.connector.said(error))
+    }
+
+    /// What goes with each request of the session.
+    pub(crate) fn login_headers(&self) -> &[(&'static str, HeaderValue)] {
+        &self.login
+    }
+
+    /// The name in a request's `Host`.
+    pub(crate) fn host_header(&self) -> &str {
+        self.base.strip_prefix("https://").unwrap_or(&self.base)
+    }
+
+    /// The error for an upload that was refused.
+    pub(crate) fn upload_refused(&self, status: u16, said: &str) -> Error {
+        let bmc = self.target.host.clone();
+        let what = "upload".to_string();
+        let said = tidy(&self.target.password.hide(said));
+        let why = match said.is_empty() {
+            true => format!("status {status}"),
+            false => format!("status {status}: {said}"),
+        };
+        match status {
+            401 => Error::Login { bmc, why },
+            503 | 429 => Error::Busy { bmc, what, why },
+            _ => Error::Refused { bmc, what, why },
         }
     }
 

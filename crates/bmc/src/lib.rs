@@ -12,6 +12,7 @@ mod address;
 mod client;
 mod dialect;
 mod error;
+pub mod firmware;
 mod http;
 mod ipmi;
 mod openbmc;

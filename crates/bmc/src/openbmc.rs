@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use ureq::http::{HeaderValue, Method};
 
 use crate::dialect::Dialect;
+use crate::firmware::{self, Firmware};
 use crate::http::{Answer, Call, Http};
 use crate::shapes;
 use crate::{BootDevice, BootOverride, Error, Off, PowerState};
@@ -30,7 +31,7 @@ const COOKIE: usize = 4096;
 /// One BMC.
 #[derive(Debug)]
 pub(crate) struct OpenBmc {
-    http: Http,
+    pub(crate) http: Http,
 }
 
 impl OpenBmc {
@@ -87,7 +88,7 @@ impl OpenBmc {
     }
 
     /// A request within the session; one that the BMC has forgotten is made anew, once.
-    fn call(&mut self, call: &Call<'_>) -> Result<Answer, Error> {
+    pub(crate) fn call(&mut self, call: &Call<'_>) -> Result<Answer, Error> {
         let answer = self.http.call(call)?;
         if answer.status != 401 {
             return Ok(answer);
@@ -96,7 +97,7 @@ impl OpenBmc {
         self.http.call(call)
     }
 
-    fn get(&mut self, what: &str, path: &str) -> Result<Answer, Error> {
+    pub(crate) fn get(&mut self, what: &str, path: &str) -> Result<Answer, Error> {
         let answer = self.call(&Call::get(what, path))?;
         match answer.good() {
             true => Ok(answer),
@@ -110,7 +111,7 @@ impl OpenBmc {
         self.call(&Call::send(what, &Method::PUT, path, &body))
     }
 
-    fn set(&mut self, what: &str, path: &str, value: &Value) -> Result<(), Error> {
+    pub(crate) fn set(&mut self, what: &str, path: &str, value: &Value) -> Result<(), Error> {
         let answer = self.put(what, path, value)?;
         match answer.good() {
             true => Ok(()),
@@ -123,7 +124,7 @@ impl OpenBmc {
         self.set(what, path, &Value::from(value))
     }
 
-    fn refused(&self, what: &str, why: &str) -> Error {
+    pub(crate) fn refused(&self, what: &str, why: &str) -> Error {
         Error::Refused {
             bmc: self.http.target().host.clone(),
             what: what.to_string(),
@@ -133,6 +134,10 @@ impl OpenBmc {
 }
 
 impl Dialect for OpenBmc {
+    fn firmware(&mut self) -> Option<Box<dyn Firmware + '_>> {
+        Some(Box::new(firmware::Rest(self)))
+    }
+
     fn begin(&mut self) {
         self.http.begin(Duration::MAX);
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use ureq::http::{HeaderValue, Method};
 
 use crate::dialect::Dialect;
+use crate::firmware::{self, Firmware};
 use crate::http::{Answer, Call, Http};
 use crate::shapes::{self, Boot, Collection, Root, SessionService, System};
 use crate::{BootDevice, BootOverride, Error, Off, PowerState};
@@ -22,8 +23,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// One BMC.
 #[derive(Debug)]
 pub(crate) struct Redfish {
-    http: Http,
-    root: Root,
+    pub(crate) http: Http,
+    pub(crate) root: Root,
     /// The session to end; none with a login in each request.
     session: Option<String>,
     /// The computer system, once it is found.
@@ -31,8 +32,8 @@ pub(crate) struct Redfish {
 }
 
 /// A computer system, as it is now.
-struct Found {
-    path: String,
+pub(crate) struct Found {
+    pub(crate) path: String,
     system: System,
     tag: Option<String>,
 }
@@ -130,7 +131,7 @@ impl Redfish {
     }
 
     /// A request within the session; one that the BMC has forgotten is made anew, once.
-    fn call(&mut self, call: &Call<'_>) -> Result<Answer, Error> {
+    pub(crate) fn call(&mut self, call: &Call<'_>) -> Result<Answer, Error> {
         let answer = self.http.call(call)?;
         if answer.status != 401 || self.session.is_none() {
             return Ok(answer);
@@ -139,7 +140,7 @@ impl Redfish {
         self.http.call(call)
     }
 
-    fn get(&mut self, what: &str, path: &str) -> Result<Answer, Error> {
+    pub(crate) fn get(&mut self, what: &str, path: &str) -> Result<Answer, Error> {
         let answer = self.call(&Call::get(what, path))?;
         match answer.good() {
             true => Ok(answer),
@@ -147,7 +148,7 @@ impl Redfish {
         }
     }
 
-    fn read<T: serde::de::DeserializeOwned>(
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(
         &self,
         what: &str,
         answer: &Answer,
@@ -157,7 +158,7 @@ impl Redfish {
 
     /// The node's computer system: the only one that can be reset, else the one with the node's name.
     /// BMCs list hypervisors and accelerator boards beside it; an enclosure lists several nodes.
-    fn system(&mut self) -> Result<Found, Error> {
+    pub(crate) fn system(&mut self) -> Result<Found, Error> {
         if let Some(path) = self.system.clone() {
             return self.system_at(path);
         }
@@ -272,6 +273,10 @@ impl Redfish {
 }
 
 impl Dialect for Redfish {
+    fn firmware(&mut self) -> Option<Box<dyn Firmware + '_>> {
+        Some(Box::new(firmware::Redfish(self)))
+    }
+
     fn begin(&mut self) {
         self.http.begin(Duration::MAX);
     }

@@ -37,6 +37,12 @@ pub struct Root {
     /// The collection of computer systems.
     #[serde(rename = "Systems")]
     pub systems: Option<Link>,
+    /// The update service.
+    #[serde(rename = "UpdateService")]
+    pub update_service: Option<Link>,
+    /// The collection of managers.
+    #[serde(rename = "Managers")]
+    pub managers: Option<Link>,
     /// The session service.
     #[serde(rename = "SessionService")]
     pub session_service: Option<Link>,

@@ -22,7 +22,7 @@ use crate::{Error, Settings, Target, pins};
 pub(crate) const BUFFER: usize = 16 << 10;
 
 /// Makes connections to one BMC.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ToBmc {
     pub(crate) target: Target,
     pub(crate) settings: Settings,
@@ -46,7 +46,7 @@ impl Resolver for OneAddress {
 }
 
 impl ToBmc {
-    fn open(&self, limit: Duration) -> Result<tls::Stream, Error> {
+    pub(crate) fn open(&self, limit: Duration) -> Result<tls::Stream, Error> {
         let bmc = &self.target.host;
         let deadline = Instant::now() + limit;
         let socket = TcpStream::connect_timeout(&self.target.address, limit).map_err(|why| {
@@ -70,7 +70,7 @@ impl ToBmc {
     }
 
     /// TLS' errors name the peer themselves.
-    fn said(&self, error: Error) -> Error {
+    pub(crate) fn said(&self, error: Error) -> Error {
         let bmc = self.target.host.clone();
         let prefix = format!("{bmc}: ");
         match error {

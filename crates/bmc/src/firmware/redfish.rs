@@ -1,0 +1,296 @@
+//! Firmware over Redfish.
+
+use std::io::Seek;
+
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use super::shapes::{Bios, Inventory, Manager, Task, UpdateService};
+use super::upload::{self, Failed};
+use super::{
+    Archive, Firmware, Image, Meanwhile, Offer, Patience, Running, Sent, TaskState, UploadError,
+};
+use crate::Error;
+use crate::dialect::Dialect;
+use crate::http::Call;
+use crate::redfish::Redfish as Power;
+use crate::shapes::{Collection, Link, local_path};
+
+/// Parts of a multipart body; no archive holds this line, for it is checked.
+const BOUNDARY: &str = "xcat-nodetools-5c1f2b7e9a4d4c6f8e03";
+/// Most entries of an inventory that are asked for, one by one.
+const ENTRIES: usize = 32;
+
+/// The firmware half of a Redfish BMC.
+pub(crate) struct Redfish<'a>(pub(crate) &'a mut Power);
+
+impl Redfish<'_> {
+    fn get<T: serde::de::DeserializeOwned>(&mut self, what: &str, path: &str) -> Result<T, Error> {
+        let answer = self.0.get(what, path)?;
+        self.0.read(what, &answer)
+    }
+
+    fn service(&mut self) -> Result<(String, UpdateService), Error> {
+        let what = "update service";
+        let link = self.0.root.update_service.as_ref().and_then(Link::path);
+        let path = link.ok_or_else(|| self.not_offered(what))?;
+        let service = self.get(what, &path)?;
+        Ok((path, service))
+    }
+
+    /// The manager: the one that the system names, else the first of all.
+    fn manager(&mut self) -> Result<(String, Manager), Error> {
+        let what = "manager";
+        let link = self.0.root.managers.as_ref().and_then(Link::path);
+        let collection = link.ok_or_else(|| self.not_offered(what))?;
+        let all: Collection = self.get("managers", &collection)?;
+        for path in all.paths() {
+            let manager: Manager = self.get(what, &path)?;
+            // Enclosures and switches list managers that cannot be reset.
+            if manager.reset().is_some() || manager.version().is_some() {
+                return Ok((path, manager));
+            }
+        }
+        Err(self.not_offered(what))
+    }
+
+    fn not_offered(&self, what: &str) -> Error {
+        Error::NotOffered {
+            bmc: self.0.http.target().host.clone(),
+            what: what.to_string(),
+            why: "it says nothing of it".to_string(),
+        }
+    }
+
+    fn push(
+        &mut self,
+        archive: Archive<'_>,
+        patience: Patience,
+        meanwhile: &mut dyn Meanwhile,
+    ) -> Result<upload::Answer, UploadError> {
+        let (service_path, service) = self.service()?;
+        if let Some(path) = service.multipart() {
+            let (manager, _) = self.manager()?;
+            let parameters =
+                json!({"Targets": [manager], "@Redfish.OperationApplyTime": "OnReset"});
+            let name: String = archive
+                .name
+                .chars()
+                .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+                .collect();
+            let before = format!(
+                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"UpdateParameters\"\r\nContent-Type: application/json\r\n\r\n{parameters}\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"UpdateFile\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+            );
+            let after = format!("\r\n--{BOUNDARY}--\r\n");
+            let request = upload::Request {
+                method: "POST",
+                path: &path,
+                content_type: &format!("multipart/form-data; boundary={BOUNDARY}"),
+                before: before.as_bytes(),
+                after: after.as_bytes(),
+                archive: archive.file,
+                size: archive.size,
+            };
+            return sent(upload::send(&self.0.http, request, patience, meanwhile));
+        }
+        let path = service
+            .push()
+            .ok_or_else(|| self.not_offered("push of an archive"))?;
+        if service.apply_time().is_some_and(|time| time != "OnReset") {
+            // Global on the BMC, and stays: but without it the BMC restarts at a time of its own.
+            let body =
+                json!({"HttpPushUriOptions": {"HttpPushUriApplyTime": {"ApplyTime": "OnReset"}}});
+            let what = "apply time";
+            let answer = self
+                .0
+                .call(&Call::send(what, &Method::PATCH, &service_path, &body))?;
+            if !answer.good() {
+                return Err(self.0.http.refused(what, &answer).into());
+            }
+        }
+        let request = upload::Request {
+            method: "POST",
+            path: &path,
+            content_type: "application/octet-stream",
+            before: &[],
+            after: &[],
+            archive: archive.file,
+            size: archive.size,
+        };
+        sent(upload::send(&self.0.http, request, patience, meanwhile))
+    }
+}
+
+/// An answer, or why there is none, as errors of an upload.
+pub(super) fn sent(answer: Result<upload::Answer, Failed>) -> Result<upload::Answer, UploadError> {
+    answer.map_err(|failed| match failed {
+        Failed::Bmc(error) => UploadError::Bmc(error),
+        Failed::Broke(why) => UploadError::Broke(why),
+        Failed::Ended(why) => UploadError::Ended(why),
+    })
+}
+
+impl Firmware for Redfish<'_> {
+    fn offer(&mut self) -> Result<Offer, Error> {
+        let (_, service) = self.service()?;
+        if service.multipart().is_none() && service.push().is_none() {
+            return Err(self.not_offered("push of an archive"));
+        }
+        Ok(Offer {
+            limit: service.limit,
+            by_itself: service.by_itself(),
+            redfish: true,
+        })
+    }
+
+    fn images(&mut self) -> Result<Vec<Image>, Error> {
+        let (_, service) = self.service()?;
+        let what = "firmware inventory";
+        let link = service.inventory.as_ref().and_then(Link::path);
+        let path = link.ok_or_else(|| self.not_offered(what))?;
+        let all: Collection = self.get(what, &path)?;
+        let (_, manager) = self.manager()?;
+        let (active, version) = (manager.active(), manager.version());
+        let host = self.bios()?;
+        let mut images = Vec::new();
+        for path in all.paths().into_iter().take(ENTRIES) {
+            let answer = self.0.call(&Call::get(what, &path))?;
+            // IDs come and go while the BMC works: what is gone by now is not held.
+            if matches!(answer.status, 400 | 404) {
+                continue;
+            }
+            if !answer.good() {
+                return Err(self.0.http.refused(what, &answer));
+            }
+            let entry: Inventory = self.0.read(what, &answer)?;
+            let Some(mut image) = entry.image() else {
+                continue;
+            };
+            image.running = match (image.purpose.as_str(), &active) {
+                ("BMC", Some(active)) => Some(*active == path),
+                ("BMC", None) => version
+                    .as_ref()
+                    .map(|version| image.version.as_ref() == Some(version)),
+                ("Host", _) => host
+                    .as_ref()
+                    .map(|host| image.version.as_ref() == Some(host)),
+                _ => None,
+            };
+            images.push(image);
+        }
+        Ok(images)
+    }
+
+    fn running(&mut self) -> Result<Running, Error> {
+        let (_, manager) = self.manager()?;
+        let power = self.0.power()?;
+        Ok(Running {
+            bmc: manager.version(),
+            host: self.bios()?,
+            ready: manager.ready(),
+            power,
+        })
+    }
+
+    fn task(&mut self, path: &str) -> Result<TaskState, Error> {
+        let what = "task";
+        let path = local_path(path).ok_or_else(|| self.not_offered(what))?;
+        let answer = self.0.call(&Call::get(what, &path))?;
+        match answer.status {
+            // A monitor's 204 says the same of success and failure; the inventory knows.
+            204 | 400 | 404 | 410 => Ok(TaskState::Vanished),
+            200..=299 => {
+                let task: Task = self.0.read(what, &answer)?;
+                Ok(task.judge())
+            }
+            _ => Err(self.0.http.refused(what, &answer)),
+        }
+    }
+
+    fn upload(
+        &mut self,
+        archive: Archive<'_>,
+        patience: Patience,
+        meanwhile: &mut dyn Meanwhile,
+    ) -> Result<Sent, UploadError> {
+        archive
+            .file
+            .rewind()
+            .map_err(|error| UploadError::Ended(error.to_string()))?;
+        let answer = self.push(archive, patience, meanwhile)?;
+        let said = crate::shapes::refusal(&answer.body);
+        match answer.status {
+            200..=299 => {
+                let own = crate::shapes::read::<Task>(&answer.body)
+                    .ok()
+                    .and_then(|task| task.path());
+                let monitor = answer.location.as_deref().and_then(local_path);
+                Ok(Sent::Accepted {
+                    id: None,
+                    task: own.or(monitor),
+                })
+            }
+            409 => Ok(Sent::Exists),
+            status => Err(self.0.http.upload_refused(status, &said).into()),
+        }
+    }
+
+    fn activate(&mut self, _: &str) -> Result<(), Error> {
+        Err(self.not_offered("activation without an upload"))
+    }
+
+    fn make_first(&mut self, _: &str) -> Result<(), Error> {
+        Err(self.not_offered("priority of an image"))
+    }
+
+    fn delete(&mut self, _: &str) -> Result<(), Error> {
+        Err(self.not_offered("removal of an image"))
+    }
+
+    fn restart(&mut self) -> Result<(), Error> {
+        let what = "restart of the BMC";
+        let (_, manager) = self.manager()?;
+        let reset = manager.reset().ok_or_else(|| self.not_offered(what))?;
+        let path = reset.path().ok_or_else(|| self.not_offered(what))?;
+        let mut kind = "GracefulRestart";
+        let allowed = match (&reset.allowed, reset.info()) {
+            (Some(allowed), _) => Some(allowed.clone()),
+            (None, Some(info)) => {
+                crate::shapes::reset_types(&self.get::<Value>("reset types", &info)?)
+            }
+            (None, None) => None,
+        };
+        let offers = |kind: &str| {
+            allowed
+                .as_ref()
+                .is_none_or(|allowed| allowed.iter().any(|one| one == kind))
+        };
+        if !offers(kind) && offers("ForceRestart") {
+            kind = "ForceRestart";
+        }
+        let body = json!({"ResetType": kind});
+        let call = Call {
+            again: false,
+            ..Call::send(what, &Method::POST, &path, &body)
+        };
+        let answer = self.0.call(&call)?;
+        match answer.good() {
+            true => Ok(()),
+            false => Err(self.0.http.refused(what, &answer)),
+        }
+    }
+}
+
+impl Redfish<'_> {
+    /// The version of the host's firmware; a system without one has none.
+    fn bios(&mut self) -> Result<Option<String>, Error> {
+        let path = match self.0.system() {
+            Ok(found) => found.path,
+            // Nothing is said of the host by a BMC that manages none.
+            Err(Error::System { .. }) => return Ok(None),
+            Err(other) => return Err(other),
+        };
+        let bios: Bios = self.get("computer system", &path)?;
+        Ok(bios.version())
+    }
+}
