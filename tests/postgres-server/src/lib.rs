@@ -39,6 +39,7 @@ pub struct Server {
     programs: PathBuf,
     owner: Option<(u32, u32)>,
     options: Vec<String>,
+    port: String,
     guard: Option<(Child, ChildStdin)>,
     databases: AtomicUsize,
 }
@@ -80,12 +81,17 @@ impl Server {
             "fsync=off".into(),
             "log_min_messages=warning".into(),
         ];
+        // A later one counts.
+        let port = settings.iter().rev();
+        let port = port.filter_map(|setting| setting.strip_prefix("port="));
+        let port = port.map(String::from).next();
         options.extend(settings.iter().map(ToString::to_string));
         let server = Server {
             directory,
             programs,
             owner,
             options,
+            port: port.unwrap_or_else(|| "5432".into()),
             guard: None,
             databases: AtomicUsize::new(0),
         };
@@ -168,7 +174,8 @@ impl Server {
     /// What `XCATCFG` or cfgloc say for a database.
     pub fn setting(&self, database: &str) -> String {
         let host = self.directory.display();
-        format!("Pg:dbname={database};host={host}|{USER}|{PASSWORD}")
+        let port = &self.port;
+        format!("Pg:dbname={database};host={host};port={port}|{USER}|{PASSWORD}")
     }
 
     /// Runs statements with the distribution's own client; what it prints, fields joined with `|`.
@@ -187,7 +194,7 @@ impl Server {
                 "-h",
             ])
             .arg(&self.directory)
-            .args(["-d", database])
+            .args(["-p", &self.port, "-d", database])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -220,7 +227,8 @@ impl Server {
 
     fn answers(&self) -> bool {
         let mut command = Command::new(self.programs.join("pg_isready"));
-        command.args(["-q", "-h"]).arg(&self.directory);
+        command.args(["-q", "-p", &self.port, "-h"]);
+        command.arg(&self.directory);
         command.status().is_ok_and(|status| status.success())
     }
 

@@ -41,7 +41,7 @@ pub(super) fn catalog(
             if let Some(place) = key {
                 // Bytewise, whatever the server's language.
                 let order = if text { " COLLATE \"C\"" } else { "" };
-                let term = format!("{}{order}", quoted(&column));
+                let term = format!("t.{}{order}", quoted(&column));
                 keys.insert((table.clone(), place), term);
             }
             let open = found.entry(table.clone()).or_insert_with(|| Open {
@@ -60,7 +60,7 @@ pub(super) fn catalog(
         let mut terms: Vec<&str> = of_table.map(|(_, term)| term.as_str()).collect();
         // Without a key: as the server stores them.
         if terms.is_empty() {
-            terms.push("ctid");
+            terms.push("t.ctid");
         }
         open.order = terms.join(", ");
     }
@@ -80,7 +80,7 @@ pub(super) fn content(
         .iter()
         .map(|column| format!("CAST({} AS text)", quoted(column)));
     let text = format!(
-        "SELECT {} FROM {} {condition} ORDER BY {}",
+        "SELECT {} FROM {} AS t {condition} ORDER BY {}",
         columns.collect::<Vec<_>>().join(", "),
         open.target,
         open.order
