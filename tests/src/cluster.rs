@@ -17,6 +17,8 @@ pub struct Cluster {
     /// callbackd's port.
     pub port: u16,
     nodes: usize,
+    /// `XCATCFG`; none: SQLite files in the cluster's own directory.
+    setting: Option<String>,
 }
 
 /// One call of the site's hook.
@@ -38,6 +40,17 @@ impl Cluster {
     /// Nodes `n1`..`nCOUNT` in group `all`, a free port, a hook whose calls [`Cluster::booted`]
     /// takes.
     pub fn new(count: usize) -> Cluster {
+        Cluster::with(count, None)
+    }
+
+    /// The same with tables on PostgreSQL; none if that is not installed.
+    pub fn on_postgres(count: usize) -> Option<Cluster> {
+        let server = postgres_server::shared()?;
+        let setting = server.setting(&server.database());
+        Some(Cluster::with(count, Some(setting)))
+    }
+
+    fn with(count: usize, setting: Option<String>) -> Cluster {
         let root = tempfile::tempdir().expect("tempdir");
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -47,6 +60,7 @@ impl Cluster {
             root,
             port,
             nodes: count,
+            setting,
         };
         fs::create_dir(cluster.path("tables")).expect("tables");
         let hook = cluster.path("hook");
@@ -150,12 +164,10 @@ impl Cluster {
 
     /// Puts a command of any kind into this cluster.
     pub fn environment(&self, command: &mut Command) {
+        let files = || format!("SQLite:{}", self.path("tables").display());
         command
             .env("NODETOOLS_ROOT", self.root.path())
-            .env(
-                "XCATCFG",
-                format!("SQLite:{}", self.path("tables").display()),
-            )
+            .env("XCATCFG", self.setting.clone().unwrap_or_else(files))
             .env("XCATROOT", self.path("opt/xcat"));
     }
 

@@ -3,6 +3,7 @@
 //! through `Command`.
 
 mod cluster;
+mod host;
 mod node;
 pub mod parts;
 mod process;
@@ -10,5 +11,6 @@ pub mod strace;
 pub mod sysfs;
 
 pub use cluster::{Boot, Cluster};
+pub use host::Host;
 pub use node::{Node, adapters_xml, report_xml};
 pub use process::{Finished, Running, program};

@@ -221,9 +221,12 @@ impl Place {
         let stored = (!proven)
             .then(|| self.spool.applied_at(&report.node))
             .flatten();
+        // What another host stored for this claim; our own stamps know nothing of that.
+        let elsewhere = claim.filter(|claim| claim.done).map(|claim| claim.answered);
         if newer
             .copied()
             .max(stored)
+            .max(elsewhere)
             .is_some_and(|newest| newest > report.received)
         {
             return Fate::Outdated;
@@ -247,7 +250,7 @@ impl Place {
         }
         match claim {
             Some(claim) if claim.life(&self.me, &self.run, now) == Life::Elsewhere => {
-                claim::mark_done(change, claim)
+                claim::mark_done(change, claim, report.received)
             }
             Some(claim) => claim::remove(change, claim),
             None => Ok(()),

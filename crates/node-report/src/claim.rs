@@ -1,6 +1,7 @@
 //! Who waits for a node: rows of `taskstate`.
 //!
-//! `(node, command, state=waiting, pid, reserve="host boot-id deadline nonce")`. The original used the
+//! `(node, command, state=waiting, pid, reserve="host boot-id deadline nonce")`, and a fifth word once
+//! another host has stored the report (`state=done`): when that came, in nanoseconds. The original used the
 //! pid alone, which is recycled, means nothing on another host and is shared by requests
 //! (spec getadapter 10.5, 10.11, 10.17); `reserve` was meant for a lock and never used.
 
@@ -42,6 +43,8 @@ pub struct Claim {
     pub nonce: String,
     /// The report came to another host and is stored; the waiter has not seen it yet.
     pub done: bool,
+    /// When that report came, in nanoseconds since 1970: where every host sees it. Zero if none did.
+    pub answered: u64,
 }
 
 /// Whether a claim still counts.
@@ -91,6 +94,7 @@ impl Claim {
         let mut words = row.get("reserve").unwrap_or_default().split(' ');
         let mut word = || words.next().unwrap_or_default().to_string();
         let (host, boot_id, deadline, nonce) = (word(), word(), word(), word());
+        let answered = word().parse().unwrap_or(0);
         Some(Claim {
             node: row.get("node")?.into(),
             command: row.get("command").unwrap_or_default().into(),
@@ -106,6 +110,7 @@ impl Claim {
                 "done" => true,
                 _ => return None,
             },
+            answered,
         })
     }
 
@@ -143,10 +148,15 @@ impl Claim {
     }
 
     fn reserve(&self) -> String {
-        format!(
+        let holder = &self.holder;
+        let mut text = format!(
             "{} {} {} {}",
-            self.holder.host, self.holder.boot_id, self.deadline, self.nonce
-        )
+            holder.host, holder.boot_id, self.deadline, self.nonce
+        );
+        if self.answered > 0 {
+            text.push_str(&format!(" {}", self.answered));
+        }
+        text
     }
 }
 
@@ -187,6 +197,7 @@ pub(crate) fn take(
                 deadline: now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)),
                 nonce: nonce.into(),
                 done: false,
+                answered: 0,
             };
             write(change, &claim)?;
             taken.claimed.push(node.clone());
@@ -237,12 +248,24 @@ pub(crate) fn remove(change: &Transaction<'_>, claim: &Claim) -> Result<(), Erro
     Ok(())
 }
 
-/// Tells the waiter on another host that its node's report is stored.
-pub(crate) fn mark_done(change: &Transaction<'_>, claim: &Claim) -> Result<(), Error> {
+/// Tells the waiter on another host that its node's report is stored, and every other host how old
+/// that is.
+pub(crate) fn mark_done(
+    change: &Transaction<'_>,
+    claim: &Claim,
+    received: u64,
+) -> Result<(), Error> {
+    let answered = Claim {
+        answered: received,
+        ..claim.clone()
+    };
     change.put(
         TABLE,
         &[("node", claim.node.as_str())],
-        &[("state", Some("done"))],
+        &[
+            ("state", Some("done")),
+            ("reserve", Some(answered.reserve().as_str())),
+        ],
     )?;
     Ok(())
 }
