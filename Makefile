@@ -15,10 +15,14 @@ UNITDIR     ?= $(PREFIX)/lib/systemd/system
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 DOCDIR      ?= $(PREFIX)/share/doc/xcat-nodetools
 DESTDIR     ?=
+# 1: nodereboot-priv is installed with the setuid bit (nodereboot-priv(8) says what else there is).
+SETUID      ?= 0
 CARGO       ?= cargo
 CAMPAIGN_SECONDS ?= 600
+# Built into nodereboot-priv, which runs nothing else.
+export NODETOOLS_SBINDIR = $(SBINDIR)
 
-PROGRAMS = getadapter findadapter-agent callbackd nodereboot xtab
+PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv xtab
 RELEASE  = target/release
 STATIC   = target/static/x86_64-unknown-linux-gnu/release
 
@@ -63,7 +67,7 @@ dist: setup-build
 
 # Builds nothing: root installs what a user has made.
 install:
-	scripts/install-files "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" STATIC="$(STATIC)"
+	scripts/install-files "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" SETUID="$(SETUID)" STATIC="$(STATIC)"
 
 uninstall:
 	scripts/install-files --remove "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" STATIC="$(STATIC)"

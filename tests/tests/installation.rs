@@ -169,3 +169,55 @@ fn the_unit_names_the_installed_program_and_systemd_takes_it() {
     assert!(about_ours.is_empty(), "{about_ours:?}");
     verified.code(0);
 }
+
+#[test]
+fn the_setuid_bit_is_asked_for_and_only_one_program_gets_it() {
+    if !scenarios::parts::root() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let stage = dir.path().join("stage");
+    let arguments = [stage.to_str().expect("text"), &programs(), "SETUID=1"];
+    install_files(dir.path(), &arguments).code(0);
+    for file in files(&stage) {
+        let metadata = fs::metadata(&file).expect("a file");
+        let wanted = file.ends_with("sbin/nodereboot-priv");
+        assert_eq!(
+            metadata.permissions().mode() & 0o7000 == 0o4000,
+            wanted,
+            "{}",
+            file.display()
+        );
+        assert!(!wanted || std::os::unix::fs::MetadataExt::uid(&metadata) == 0);
+    }
+    install_files(dir.path(), &[arguments[0], arguments[1], "SETUID=2"]).code(2);
+}
+
+#[test]
+fn sudo_takes_the_example_and_it_names_one_program() {
+    if !scenarios::parts::have("visudo") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let stage = dir.path().join("stage");
+    let arguments = [
+        stage.to_str().expect("text"),
+        &programs(),
+        "SBINDIR=/opt/here/sbin",
+    ];
+    install_files(dir.path(), &arguments).code(0);
+    let example = stage.join("usr/share/doc/xcat-nodetools/examples/sudoers.d/nodereboot");
+    let checked = Command::new("visudo")
+        .args(["-c", "-f"])
+        .arg(&example)
+        .output();
+    Finished::from(checked.expect("visudo")).code(0);
+    let text = fs::read_to_string(&example).expect("the example");
+    let rules: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let named: Vec<&str> = rules
+        .iter()
+        .flat_map(|line| line.split(' '))
+        .filter(|word| word.starts_with('/'))
+        .collect();
+    assert_eq!(named, ["/opt/here/sbin/nodereboot-priv"]);
+}

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 
 use scenarios::{Finished, program};
 
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 6] = [
     "getadapter",
     "findadapter-agent",
     "callbackd",
     "nodereboot",
+    "nodereboot-priv",
     "xtab",
 ];
 

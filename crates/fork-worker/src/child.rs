@@ -81,6 +81,19 @@ pub(crate) fn reset_signals(pipe: libc::sighandler_t) {
     }
 }
 
+/// Throws away what is pending and puts every signal to its default, except that PIPE is ignored, as
+/// Rust has it: a reader that left is an error of a write, no death. For a program whose caller may
+/// have set them all.
+pub(crate) fn forget_signals() {
+    for number in 1..=64 {
+        // Ignoring is what discards it.
+        set_action_by_kernel(number, libc::SIG_IGN);
+        if number != libc::SIGPIPE {
+            set_action_by_kernel(number, libc::SIG_DFL);
+        }
+    }
+}
+
 /// If whoever started us ignores SIGCHLD (some Perl programs do), the kernel reaps our children by
 /// itself and their exit statuses are lost. A handler is left alone: it does no such thing.
 pub(crate) fn keep_child_statuses() {
@@ -139,6 +152,24 @@ fn action(number: i32) -> Option<libc::sigaction> {
     let result = unsafe { libc::sigaction(number, std::ptr::null(), old.as_mut_ptr()) };
     // SAFETY: all zeroes is a valid sigaction, and so is what the kernel wrote.
     (Errno::result(result).is_ok()).then(|| unsafe { old.assume_init() })
+}
+
+/// The C library refuses its own two signals (32 and 33), which a caller can have set all the same.
+fn set_action_by_kernel(number: i32, disposition: libc::sighandler_t) {
+    // The kernel's form begins with the disposition; no flags, no mask; no form of it is longer.
+    let mut new = [0_usize; 20];
+    new[0] = disposition;
+    // SAFETY: only SIG_DFL and SIG_IGN come here, so no code of ours runs in a signal's context; the
+    // kernel reads fewer bytes than there are. It fails for KILL and STOP.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            number,
+            new.as_ptr(),
+            std::ptr::null_mut::<libc::c_void>(),
+            8_usize,
+        )
+    };
 }
 
 fn set_action(number: i32, disposition: libc::sighandler_t) {

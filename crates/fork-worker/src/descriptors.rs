@@ -16,10 +16,15 @@ pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// The same file at a number above 2.
 pub(crate) fn above_2(fd: OwnedFd) -> io::Result<OwnedFd> {
-    if fd.as_raw_fd() > 2 {
+    above(fd, 2)
+}
+
+/// The same file at a number above `number`, close-on-exec if it had to move.
+pub(crate) fn above(fd: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > number {
         return Ok(fd);
     }
-    let moved = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(3))?;
+    let moved = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(number + 1))?;
     // SAFETY: fcntl has just made this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(moved) })
 }

@@ -55,6 +55,37 @@ pub fn adopt_pipe(fd: RawFd, owner: u32) -> io::Result<OwnedFd> {
     take(fd, borrowed)
 }
 
+/// Takes over the pipe whose number a variable holds, to a number of its own: the old one is closed
+/// again, and the variable is gone from our environment, so that no child finds either. `None`: there
+/// is no such variable.
+///
+/// # Errors
+/// `InvalidInput` if the value is not exactly a number from 3 on, or the variable stands there more
+/// than once; else as [`adopt_pipe`]. The variable is gone in any case.
+pub fn adopt_pipe_of(variable: &str, owner: u32) -> io::Result<Option<OwnedFd>> {
+    let values = std::env::vars_os().filter(|(name, _)| name == variable);
+    let values: Vec<_> = values.map(|(_, value)| value).collect();
+    // SAFETY: for the first lines of main: this program has one thread yet.
+    unsafe { std::env::remove_var(variable) };
+    let number = match &values[..] {
+        [] => return Ok(None),
+        [value] => value.to_str().and_then(number),
+        _ => None,
+    };
+    let Some(number) = number else {
+        let what = format!("{variable}: is no number of a descriptor");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    };
+    let pipe = adopt_pipe(number, owner)?;
+    pipe.try_clone().map(Some)
+}
+
+/// Digits alone, without a leading zero, above the standard streams.
+fn number(text: &str) -> Option<RawFd> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|number| plain && *number > 2)
+}
+
 /// Takes over the listening socket that a service manager passes (descriptor 3, `LISTEN_PID` and
 /// `LISTEN_FDS`, as sd_listen_fds(3) has it). `None`: none was passed to this process.
 ///

@@ -11,7 +11,8 @@
 //!
 //! Beside the crew: [`command`] runs one program without leaks and without deadlocks, [`veto`] asks
 //! the site's hooks, [`inherited`] takes over descriptors that came through exec, [`confine`] takes
-//! all rights from a child that talks to strangers.
+//! all rights from a child that talks to strangers, [`privilege`] is for a program with more rights than
+//! its caller.
 //!
 //! This is the workspace's door to the kernel: together with the ethtool module of adapter-facts the
 //! only code that says `unsafe`. It depends on nothing but libc and nix.
@@ -26,6 +27,7 @@ pub mod inherited;
 mod job;
 mod launch;
 mod outcome;
+pub mod privilege;
 mod report;
 mod running;
 pub mod veto;

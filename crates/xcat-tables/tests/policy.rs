@@ -299,6 +299,7 @@ fn noderanges_that_cannot_be_read() {
         "^/etc/passwd",
         "/(",
         "nodehm.nosuch==x",
+        "n009-n007",
         "5",
     ] {
         let row = format!("1,alice,,,{range},,,allow,,");

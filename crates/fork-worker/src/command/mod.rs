@@ -19,8 +19,8 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::descriptors::pipe;
-use image::Image;
-use spawn::Place;
+pub(crate) use image::Image;
+pub(crate) use spawn::{Place, Start, reap, spawn};
 
 /// What to run and within which bounds.
 #[derive(Debug, Clone)]
@@ -69,7 +69,13 @@ pub fn run(spec: &Spec) -> io::Result<Finished> {
     let (out, stdout) = pipe()?;
     let (err, stderr) = pipe()?;
     let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let leader = spawn::spawn(&image, streams, Place::Group).map_err(|error| named(spec, error))?;
+    let start = Start {
+        image: &image,
+        streams,
+        fourth: None,
+        place: Place::Group,
+    };
+    let leader = spawn(start).map_err(|error| named(spec, error))?;
     drop((stdin, stdout, stderr));
     let mut watch = watch::Watch::new(leader, spec, feed, out, err);
     let watched = watch.until_ended();
@@ -77,7 +83,7 @@ pub fn run(spec: &Spec) -> io::Result<Finished> {
         // The caller hears of the error; nobody must be left behind for it.
         watch.kill();
     }
-    let status = ExitStatus::from_raw(spawn::reap(leader)?);
+    let status = ExitStatus::from_raw(reap(leader)?);
     watched?;
     Ok(watch.finished(status))
 }
@@ -102,9 +108,15 @@ pub fn start_detached(
     let null = crate::descriptors::above_2(null.into())?;
     let (ready, stdout) = pipe()?;
     let streams = [null.as_fd(), stdout.as_fd(), null.as_fd()];
-    let between = spawn::spawn(&image, streams, Place::Detached)
+    let start = Start {
+        image: &image,
+        streams,
+        fourth: None,
+        place: Place::Detached,
+    };
+    let between = spawn(start)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.display())))?;
-    spawn::reap(between)?;
+    reap(between)?;
     Ok(ready.into())
 }
 

@@ -7,11 +7,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Pid, getpid, getresgid, getresuid};
 
 use super::image::{Image, Pointers};
 use crate::child::{die_with, keep_child_statuses, leave, reset_signals};
-use crate::descriptors::{close_range, listed, pipe};
+use crate::descriptors::{above, close_range, listed, pipe};
 
 /// Where the new process belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,22 +21,43 @@ pub(crate) enum Place {
     /// Nobody's child, in a session of its own, in `/`. The pid is that of a process in between, which
     /// ends at once.
     Detached,
+    /// Our child, in a session of its own, whatever becomes of us; with root's ids if wanted.
+    Session {
+        /// Real, effective and saved ids, and no other groups.
+        root: bool,
+    },
 }
 
-/// Starts the program; returns once it runs. `streams` become 0 to 2 and must be above those.
-pub(crate) fn spawn(image: &Image, streams: [BorrowedFd<'_>; 3], place: Place) -> io::Result<Pid> {
+/// What to start, with which descriptors, and where.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    /// The program.
+    pub(crate) image: &'a Image,
+    /// Become 0 to 2, and must be above those.
+    pub(crate) streams: [BorrowedFd<'a>; 3],
+    /// Becomes 3, and must be above 2.
+    pub(crate) fourth: Option<BorrowedFd<'a>>,
+    /// Where it belongs.
+    pub(crate) place: Place,
+}
+
+/// Starts the program; returns once it runs.
+pub(crate) fn spawn(start: Start<'_>) -> io::Result<Pid> {
     keep_child_statuses();
     let (failure, report) = pipe()?;
+    // Not 3: the fourth stream would take its place.
+    let report = above(report, 3)?;
     // For kernels without close_range: the list is made here, because there nothing may allocate.
     let others = listed().unwrap_or_default();
     let plan = Plan {
-        image,
-        pointers: image.pointers(),
-        streams: streams.map(|stream| stream.as_raw_fd()),
+        image: start.image,
+        pointers: start.image.pointers(),
+        streams: start.streams.map(|stream| stream.as_raw_fd()),
+        fourth: start.fourth.map(|stream| stream.as_raw_fd()),
         others,
         report: report.as_raw_fd(),
         parent: getpid(),
-        place,
+        place: start.place,
     };
     let mut before = SigSet::empty();
     sigprocmask(
@@ -90,6 +111,7 @@ struct Plan<'a> {
     image: &'a Image,
     pointers: Pointers<'a>,
     streams: [RawFd; 3],
+    fourth: Option<RawFd>,
     others: Vec<RawFd>,
     report: RawFd,
     parent: Pid,
@@ -113,6 +135,13 @@ fn try_to_become(plan: &Plan<'_>) -> Result<std::convert::Infallible, Errno> {
             die_with(plan.parent).map_err(|_| Errno::last())?;
         }
         Place::Detached => detach()?,
+        Place::Session { root } => {
+            // SAFETY: takes nothing.
+            Errno::result(unsafe { libc::setsid() })?;
+            if root {
+                become_root()?;
+            }
+        }
     }
     for (number, stream) in (0..).zip(plan.streams) {
         // SAFETY: takes numbers only; the streams are above 2, so none is overwritten before its turn.
@@ -124,6 +153,13 @@ fn try_to_become(plan: &Plan<'_>) -> Result<std::convert::Infallible, Errno> {
             unsafe { libc::fcntl(*fd, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }
+    if let Some(fourth) = plan.fourth {
+        // After that: dup2 onto itself changes nothing, so the flag is cleared by hand.
+        // SAFETY: takes numbers only; the streams are in their places, and the report is not 3.
+        Errno::result(unsafe { libc::dup2(fourth, 3) })?;
+        // SAFETY: takes numbers only.
+        Errno::result(unsafe { libc::fcntl(3, libc::F_SETFD, 0) })?;
+    }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     // SAFETY: three valid pointers; both arrays end with a null and outlive the call.
     unsafe {
@@ -134,6 +170,25 @@ fn try_to_become(plan: &Plan<'_>) -> Result<std::convert::Infallible, Errno> {
         )
     };
     Err(Errno::last())
+}
+
+/// By the kernel's own calls: the C library's would look for other threads to change.
+fn become_root() -> Result<(), Errno> {
+    // SAFETY: takes numbers, and no list.
+    Errno::result(unsafe {
+        libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>())
+    })?;
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::syscall(libc::SYS_setresgid, 0, 0, 0) })?;
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::syscall(libc::SYS_setresuid, 0, 0, 0) })?;
+    let (users, groups) = (getresuid()?, getresgid()?);
+    let ids = [users.real, users.effective, users.saved];
+    let groups = [groups.real, groups.effective, groups.saved];
+    match ids.iter().all(|id| id.is_root()) && groups.iter().all(|id| id.as_raw() == 0) {
+        true => Ok(()),
+        false => Err(Errno::EPERM),
+    }
 }
 
 /// The second fork: a session's leader could get a terminal, and its child is nobody's.

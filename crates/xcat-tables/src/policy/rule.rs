@@ -239,14 +239,15 @@ fn commands(text: &str) -> Result<BTreeSet<String>, String> {
     }
 }
 
-/// Expanded as the daemon does it, but: a name that is no node is an error, no file is read, and
-/// `excludenodes` is not for permissions.
+/// Expanded as the daemon does it, but: a name that is no node is an error, and so is whatever means
+/// something by accident only; no file is read, and `excludenodes` is not for permissions.
 fn nodes(text: &str, names: &NodeNames) -> Result<BTreeSet<String>, String> {
     let options = Options {
         honor_excludenodes: false,
         prefix: "node".into(),
         suffix: String::new(),
         files: None,
+        strict: true,
         ..Options::default()
     };
     let found = noderange::expand(text, names, &options).map_err(|error| error.to_string())?;
