@@ -10,6 +10,7 @@ use crate::machine::{Change, Machine, Pace};
 use crate::phase::{Away, Phase};
 use crate::rules::Rules;
 use crate::sessions::Sessions;
+use crate::updater::{Trouble, Updater};
 use crate::{Fault, Flavour, Group, Order, Timing};
 
 /// What never changes, and behind a lock what does.
@@ -20,6 +21,9 @@ pub(crate) struct Bmc {
     pub(crate) flavour: Flavour,
     pub(crate) dialect: &'static Dialect,
     pub(crate) shown: Shown,
+    /// Longest image.
+    pub(crate) limit: Option<u64>,
+    pub(crate) machine_name: String,
     state: Mutex<State>,
 }
 
@@ -29,6 +33,7 @@ pub(crate) struct State {
     pub(crate) machine: Machine,
     pub(crate) sessions: Sessions,
     pub(crate) rules: Rules,
+    pub(crate) updater: Updater,
     pub(crate) away: Option<Away>,
     /// Reboots of the BMC so far: a connection of an earlier life is cut.
     pub(crate) lives: u64,
@@ -46,10 +51,18 @@ impl Bmc {
             flavour: group.flavour,
             dialect: group.flavour.dialect(),
             shown: Shown::new(group.certificates.clone()),
+            limit: group.image_limit.or(group.flavour.dialect().image_limit),
+            machine_name: group.machine_name.clone(),
             state: Mutex::new(State {
                 machine: Machine::new(group.on),
                 sessions: Sessions::default(),
                 rules: Rules::default(),
+                updater: Updater::new(
+                    number,
+                    group.flavour.dialect().salted,
+                    &group.bmc_version,
+                    &group.host_version,
+                ),
                 away: None,
                 lives: 0,
                 connections: 0,
@@ -68,8 +81,23 @@ impl Bmc {
 
 impl State {
     /// Does what is due by `now`; what happened comes back.
-    pub(crate) fn advance(&mut self, dialect: &Dialect, now: f64) -> Vec<Happened> {
+    pub(crate) fn advance(
+        &mut self,
+        dialect: &Dialect,
+        now: f64,
+        timing: &Timing,
+    ) -> Vec<Happened> {
+        let trouble = self.trouble();
         let changes = self.machine.advance(now);
+        if changes
+            .iter()
+            .any(|change| matches!(change, Change::Boot(_)))
+        {
+            self.updater.booted("Host", &trouble);
+        }
+        if self.updater.advance(now, timing.activate, &trouble) {
+            self.reboot(dialect, now, timing.bmc_reboot);
+        }
         let mut happened: Vec<Happened> = changes
             .into_iter()
             .map(|change| match change {
@@ -81,6 +109,8 @@ impl State {
             && away.phase(dialect.course, now) == Phase::Up
         {
             self.away = None;
+            self.updater.forget();
+            self.updater.booted("BMC", &trouble);
             self.since = now;
             happened.push(Happened::BmcUp);
         }
@@ -90,7 +120,7 @@ impl State {
     /// When something is due next.
     pub(crate) fn due(&self, dialect: &Dialect, now: f64) -> Option<f64> {
         let away = self.away.and_then(|away| away.due(dialect.course, now));
-        let dues = [self.machine.due(), away];
+        let dues = [self.machine.due(), away, self.updater.due(now)];
         dues.into_iter().flatten().min_by(f64::total_cmp)
     }
 
@@ -135,6 +165,22 @@ impl State {
             pause: timing.pause,
         };
         self.machine.order(order, now, &pace);
+    }
+
+    fn trouble(&self) -> Trouble {
+        let percent = |pick: fn(&Fault) -> Option<u8>| self.rules.standing(pick);
+        Trouble {
+            fails_at: percent(|fault| match fault {
+                Fault::ActivationFails { at } => Some(*at),
+                _ => None,
+            }),
+            stuck_at: percent(|fault| match fault {
+                Fault::ProgressStuck { at } => Some(*at),
+                _ => None,
+            }),
+            invalid: self.rules.has(&Fault::ImageInvalid),
+            old_version_returns: self.rules.has(&Fault::OldVersionReturns),
+        }
     }
 
     /// The BMC goes down now.

@@ -74,6 +74,14 @@ pub struct Group {
     pub port: u16,
     /// Where their certificates come from.
     pub certificates: Certificates,
+    /// The BMC version that runs at the start.
+    pub bmc_version: String,
+    /// The host version that runs at the start.
+    pub host_version: String,
+    /// The machine that images must be for, if they say one.
+    pub machine_name: String,
+    /// Longest image, instead of the flavour's.
+    pub image_limit: Option<u64>,
     /// Whether their hosts are on at the start.
     pub on: bool,
 }
@@ -86,6 +94,10 @@ impl Default for Group {
             first: Ipv4Addr::new(127, 2, 0, 1),
             port: 443,
             certificates: Certificates::Shared,
+            bmc_version: "2.14.0".to_string(),
+            host_version: "host-1.0".to_string(),
+            machine_name: "witherspoon".to_string(),
+            image_limit: None,
             on: true,
         }
     }
@@ -117,6 +129,10 @@ pub struct Timing {
     pub soft_off: f64,
     /// The pause between off and on in a power cycle.
     pub pause: f64,
+    /// From the last byte of an image until it is there.
+    pub unpack: f64,
+    /// Writing an image.
+    pub activate: f64,
     /// A reboot of the BMC.
     pub bmc_reboot: f64,
 }
@@ -129,6 +145,8 @@ impl Default for Timing {
             hard_off: 4.0,
             soft_off: 20.0,
             pause: 3.0,
+            unpack: 3.0,
+            activate: 120.0,
             bmc_reboot: 180.0,
         }
     }

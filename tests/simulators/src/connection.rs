@@ -84,6 +84,9 @@ pub(crate) fn serve(world: &World, number: usize, socket: TcpStream) {
             return reset(wire.stream.as_fd());
         }
         log(answer.status);
+        if answer.status == 0 {
+            return reset(wire.stream.as_fd());
+        }
         match wire.answer(&answer, &manner) {
             Ok(true) if !answer.close => {}
             Ok(true) => return wire.stream.finish(),
@@ -131,14 +134,15 @@ fn drained(wire: &mut Wire) -> bool {
 }
 
 /// Waits until the peer goes.
-fn hang(socket: BorrowedFd<'_>) {
+fn hang(socket: impl AsFd) {
+    while !gone(&socket, PollTimeout::NONE) {}
+}
+
+/// Waits so long for the peer to go; true if it has.
+pub(crate) fn gone(socket: impl AsFd, most: PollTimeout) -> bool {
     let wanted = PollFlags::from_bits_retain(nix::libc::POLLRDHUP) | PollFlags::POLLHUP;
-    loop {
-        match poll(&mut [PollFd::new(socket, wanted)], PollTimeout::NONE) {
-            Err(nix::errno::Errno::EINTR) => {}
-            _ => return,
-        }
-    }
+    let polled = poll(&mut [PollFd::new(socket.as_fd(), wanted)], most);
+    matches!(polled, Ok(1..))
 }
 
 /// Makes the end that follows a reset.

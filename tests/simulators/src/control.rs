@@ -9,8 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::events::Event;
+use crate::timer::Wake;
 use crate::world::World;
-use crate::{Flavour, Order, Power, Rule};
+use crate::{Flavour, Image, Order, Power, Rule, Upload};
 
 /// What can be asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,6 +83,10 @@ pub struct BmcState {
     pub bmc_reboots: u64,
     /// True: it does not answer as it should, for it starts.
     pub away: bool,
+    /// Its images.
+    pub images: Vec<Image>,
+    /// Images that were received whole.
+    pub uploads: Vec<Upload>,
     /// Sessions that are open.
     pub sessions: usize,
     /// Connections so far.
@@ -154,6 +159,8 @@ fn answer(world: &World, ask: Ask) -> Result<serde_json::Value, String> {
             for bmc in bmcs {
                 let cleared = world.with(bmc, |_, state| state.rules.clear());
                 cleared.ok_or_else(|| no_such(bmc))?;
+                // What stood still may go on.
+                world.wake(Wake::Bmc(bmc));
             }
         }
         Ask::Order { bmc, order } => {
@@ -203,6 +210,8 @@ fn state(world: &World, number: usize) -> Option<BmcState> {
         boot_always: state.machine.boot.always.clone(),
         bmc_reboots: state.lives,
         away: state.phase(bmc.dialect, now) != crate::phase::Phase::Up,
+        images: state.updater.images.clone(),
+        uploads: state.updater.uploads.clone(),
         sessions: state.sessions.len(),
         connections: state.connections,
         requests: state.requests,

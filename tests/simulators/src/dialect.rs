@@ -61,8 +61,31 @@ pub(crate) struct Dialect {
     pub(crate) patched: u16,
     /// Boot targets that are offered.
     pub(crate) targets: &'static [&'static str],
+    /// Longest image.
+    pub(crate) image_limit: Option<u64>,
+    pub(crate) too_large: TooLarge,
+    /// Today's updater: 202 at once, refusals in the task.
+    pub(crate) dbus_updater: bool,
+    /// Where an image is pushed.
+    pub(crate) push: &'static str,
+    pub(crate) multipart: Option<&'static str>,
+    /// Where a task's monitor is; `*` is the number.
+    pub(crate) monitor: &'static str,
+    /// The apply time of a push can be set.
+    pub(crate) apply_patch: bool,
+    /// Image ids differ from BMC to BMC and from upload to upload.
+    pub(crate) salted: bool,
     /// How it answers while it starts.
     pub(crate) course: Course,
+}
+
+/// What becomes of an image that is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooLarge {
+    /// The connection is reset.
+    Closes,
+    /// 413.
+    Says,
 }
 
 /// What `/login` takes and answers.
@@ -101,6 +124,14 @@ static PHOSPHOR_REST: Dialect = Dialect {
     powering: false,
     patched: 204,
     targets: OPENBMC,
+    image_limit: None,
+    too_large: TooLarge::Closes,
+    dbus_updater: false,
+    push: "/redfish/v1/UpdateService",
+    multipart: None,
+    monitor: "/redfish/v1/TaskService/Tasks/*/Monitor",
+    apply_patch: true,
+    salted: false,
     course: phase::OLD,
 };
 
@@ -113,6 +144,7 @@ static BMCWEB_2019: Dialect = Dialect {
     envelope: false,
     sessions: 64,
     patched: 200,
+    image_limit: Some(31_457_280),
     ..PHOSPHOR_REST
 };
 
@@ -121,6 +153,9 @@ static BMCWEB_2023: Dialect = Dialect {
     action_info: true,
     powering: true,
     patched: 204,
+    push: "/redfish/v1/UpdateService/update",
+    multipart: Some("/redfish/v1/UpdateService/update"),
+    salted: true,
     ..BMCWEB_2019
 };
 
@@ -129,6 +164,11 @@ static BMCWEB_2026: Dialect = Dialect {
     login: Login::Strict,
     cookie: "BMCWEB-SESSION",
     sessions_survive: true,
+    too_large: TooLarge::Says,
+    dbus_updater: true,
+    multipart: Some("/redfish/v1/UpdateService/update-multipart"),
+    monitor: "/redfish/v1/TaskService/TaskMonitors/*",
+    apply_patch: false,
     course: phase::NEW,
     ..BMCWEB_2023
 };

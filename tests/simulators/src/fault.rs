@@ -133,7 +133,64 @@ pub enum Fault {
     /// Logins work, but only the password may be changed.
     PasswordChangeRequired,
 
+    // Of an update.
+    /// Any image is too large.
+    TooLarge,
+    /// An image that is too large gets no answer, but a reset.
+    ClosesOnOversize,
+    /// Another update is said to be under way.
+    Busy,
+    /// Images are read only so fast.
+    UploadRate {
+        /// Bytes in a simulated second.
+        rate: f64,
+    },
+    /// After so many bytes of an image nothing more is read; the connection ends with the fault.
+    UploadStalls {
+        /// How many.
+        bytes: u64,
+    },
+    /// After so many bytes of an image the connection is reset.
+    UploadCloses {
+        /// How many.
+        bytes: u64,
+    },
+    /// The image is said to be there already.
+    ImageExists,
+    /// No room for the image.
+    NoSpace,
+    /// The image is there to be seen only after this long.
+    ObjectLate {
+        /// How long.
+        seconds: f64,
+    },
+    /// The image turns out to be invalid.
+    ImageInvalid,
+    /// Writing fails at so many percent.
+    ActivationFails {
+        /// How many.
+        at: u8,
+    },
+    /// Writing stays at so many percent.
+    ProgressStuck {
+        /// How many.
+        at: u8,
+    },
+    /// After a reboot the version of before runs.
+    OldVersionReturns,
+    /// Tasks are gone at once.
+    TaskVanishes,
+    /// At its next reboots the BMC takes another certificate.
+    CertificateChangesAtReboot,
+
     // Done once, now.
+    /// Somebody else uploads an image.
+    ForeignImage {
+        /// Its version.
+        version: String,
+        /// `BMC` or `Host`.
+        purpose: String,
+    },
     /// The BMC reboots now, for this long.
     Away {
         /// How long.

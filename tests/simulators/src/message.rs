@@ -65,6 +65,11 @@ impl Answer {
         }
     }
 
+    /// The connection is reset instead.
+    pub(crate) fn none() -> Answer {
+        Answer::empty(0)
+    }
+
     pub(crate) fn json(status: u16, value: &Value) -> Answer {
         let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
         text.push(b'\n');

@@ -11,7 +11,9 @@ use crate::config::address;
 use crate::doors::{Door, Doors};
 use crate::events::{Events, Happened};
 use crate::nodes::Node;
+use crate::tar_scan::Manifest;
 use crate::timer::{Timer, Wake};
+use crate::updater::Wish;
 use crate::{Config, Fault, Power, Rule};
 
 /// Everything that is simulated.
@@ -94,11 +96,23 @@ impl World {
         let bmc = self.bmcs.get(number)?;
         let now = self.clock.now();
         let mut state = bmc.lock();
-        let mut happened = state.advance(bmc.dialect, now);
+        let mut happened = {
+            let before = state.lives;
+            let mut happened = state.advance(bmc.dialect, now, &self.config.timing);
+            if state.lives != before {
+                happened.push(Happened::BmcReboot);
+            }
+            happened
+        };
         let lives = state.lives;
         let done = work(bmc, &mut state);
         if state.lives != lives {
             happened.push(Happened::BmcReboot);
+        }
+        if happened.contains(&Happened::BmcReboot)
+            && state.rules.has(&Fault::CertificateChangesAtReboot)
+        {
+            bmc.shown.change();
         }
         if let Some(due) = state.due(bmc.dialect, now) {
             self.timer.at(self.clock.at(due), Wake::Bmc(number));
@@ -128,6 +142,19 @@ impl World {
             Fault::Away { seconds } => state.reboot(bmc.dialect, now, *seconds),
             Fault::SessionLost => state.sessions.clear(),
             Fault::CertificateChange => bmc.shown.change(),
+            Fault::ForeignImage { version, purpose } => {
+                let manifest = Manifest {
+                    version: version.clone(),
+                    purpose: purpose.clone(),
+                    machine: None,
+                };
+                let wish = Wish {
+                    by_itself: false,
+                    immediate: false,
+                    seen_after: 0.0,
+                };
+                state.updater.add(&manifest, now, &wish);
+            }
             _ => state.rules.add(rule),
         });
     }

@@ -6,9 +6,13 @@ mod power;
 mod redfish;
 mod redfish_machine;
 mod redfish_session;
+mod redfish_task;
+mod redfish_update;
 mod rest;
+mod rest_software;
 mod rest_state;
 mod routes;
+mod upload;
 
 use serde_json::{Value, json};
 
@@ -19,6 +23,8 @@ use crate::respond::starting;
 use crate::world::World;
 
 pub(crate) use access::Caller;
+
+use routes::Action;
 
 /// Longest body of a request that is no image.
 const BODY: usize = 1 << 20;
@@ -55,9 +61,12 @@ pub(crate) fn answer(world: &World, number: usize, request: &Request, wire: &mut
         Some(Err(answer)) => return refused(answer, wire),
         None => return Answer::empty(500),
     };
+    let handler = match route.action {
+        Action::Upload(way) => return upload::receive(world, number, request, wire, way),
+        Action::Call(handler) => handler,
+    };
     if request.header("expect").is_some() {
-        // The interim answer of bmcweb carries a length.
-        let _ = wire.raw(b"HTTP/1.1 100 Continue\r\nContent-Length: 0\r\n\r\n");
+        go_on(wire);
     }
     let body = match wire.whole(BODY) {
         Ok(Some(body)) => body,
@@ -87,7 +96,7 @@ pub(crate) fn answer(world: &World, number: usize, request: &Request, wire: &mut
             body,
             request,
         };
-        (route.handler)(&mut call)
+        handler(&mut call)
     });
     done.unwrap_or_else(|| Answer::empty(500))
 }
@@ -98,6 +107,12 @@ fn refused(answer: Answer, wire: &Wire) -> Answer {
         Some(0..=STRANGER) => answer,
         _ => closing(answer),
     }
+}
+
+/// Lets the client send its body. The interim answer of bmcweb carries a length.
+fn go_on(wire: &mut Wire) {
+    // A client that is gone is noticed at the next read.
+    let _ = wire.raw(b"HTTP/1.1 100 Continue\r\nContent-Length: 0\r\n\r\n");
 }
 
 fn closing(answer: Answer) -> Answer {

@@ -32,6 +32,8 @@ pub(super) fn root(call: &mut Call<'_>) -> Answer {
             "Managers": link("/redfish/v1/Managers"),
             "SessionService": link("/redfish/v1/SessionService"),
             "Systems": link("/redfish/v1/Systems"),
+            "Tasks": link("/redfish/v1/TaskService"),
+            "UpdateService": link("/redfish/v1/UpdateService"),
             "Links": {"Sessions": link(dialect.session_path)},
         }),
     )

@@ -35,11 +35,13 @@ pub(super) fn system(call: &mut Call<'_>) -> Answer {
     } else {
         "Enabled"
     };
+    let bios = call.state.updater.running("Host");
     Answer::json(
         200,
         &json!({
             "@odata.id": path,
             "@odata.type": "#ComputerSystem.v1_22_0.ComputerSystem",
+            "BiosVersion": bios.map_or("", |image| image.version.as_str()),
             "Id": dialect.system,
             "Name": dialect.system,
             "Description": "Computer System",
@@ -149,11 +151,15 @@ pub(super) fn manager(call: &mut Call<'_>) -> Answer {
     }
     let path = format!("/redfish/v1/Managers/{}", dialect.manager);
     let state = if call.ready() { "Enabled" } else { "Starting" };
+    let inventory = "/redfish/v1/UpdateService/FirmwareInventory";
+    let runs = call.state.updater.running("BMC");
+    let image = runs.map(|image| link(format!("{inventory}/{}", image.id)));
     Answer::json(
         200,
         &json!({
             "@odata.id": path,
             "@odata.type": "#Manager.v1_14_0.Manager",
+            "FirmwareVersion": runs.map_or("", |image| image.version.as_str()),
             "Id": dialect.manager,
             "Name": "OpenBmc Manager",
             "Description": "Baseboard Management Controller",
@@ -164,6 +170,7 @@ pub(super) fn manager(call: &mut Call<'_>) -> Answer {
                 "target": format!("{path}/Actions/Manager.Reset"),
                 "ResetType@Redfish.AllowableValues": ["GracefulRestart", "ForceRestart"]}},
             "Links": {
+                "ActiveSoftwareImage": image,
                 "ManagerForServers": [link(format!("/redfish/v1/Systems/{}", dialect.system))],
                 "ManagerForChassis": [link(format!("/redfish/v1/Chassis/{}", dialect.chassis))],
             },

@@ -1,15 +1,27 @@
 //! Which function answers which request.
 
-use super::{Call, login, redfish, redfish_machine, redfish_session, rest, rest_state};
+use super::upload::Way;
+use super::{
+    Call, login, redfish, redfish_machine, redfish_session, redfish_task, redfish_update, rest,
+    rest_software, rest_state,
+};
 use crate::dialect::{Dialect, Login};
 use crate::message::{Answer, Request};
 
 /// Answers a call.
 pub(crate) type Handler = fn(&mut Call<'_>) -> Answer;
 
-/// A route as found: its function and what stood for its `*`s.
+/// What is done with a request.
+#[derive(Clone, Copy)]
+pub(crate) enum Action {
+    Call(Handler),
+    /// Its body is an image.
+    Upload(Way),
+}
+
+/// A route as found: what is done and what stood for its `*`s.
 pub(crate) struct Found {
-    pub(crate) handler: Handler,
+    pub(crate) action: Action,
     pub(crate) names: Vec<String>,
     /// Needs no login.
     pub(crate) open: bool,
@@ -50,6 +62,22 @@ const REDFISH: &[Route] = &[
         redfish_machine::reset,
     ),
     ("GET", "/redfish/v1/Managers/*", redfish_machine::manager),
+    ("PATCH", "/redfish/v1/Managers/*", redfish_update::choose),
+    ("GET", "/redfish/v1/UpdateService", redfish_update::service),
+    ("PATCH", "/redfish/v1/UpdateService", redfish_update::patch),
+    (
+        "GET",
+        "/redfish/v1/UpdateService/FirmwareInventory",
+        redfish_update::inventory,
+    ),
+    (
+        "GET",
+        "/redfish/v1/UpdateService/FirmwareInventory/*",
+        redfish_update::image,
+    ),
+    ("GET", "/redfish/v1/TaskService", redfish_task::service),
+    ("GET", "/redfish/v1/TaskService/Tasks", redfish_task::list),
+    ("GET", "/redfish/v1/TaskService/Tasks/*", redfish_task::show),
     (
         "POST",
         "/redfish/v1/Managers/*/Actions/Manager.Reset",
@@ -126,10 +154,47 @@ const REST: &[Route] = &[
         "/xyz/openbmc_project/inventory/system/chassis/motherboard/enumerate",
         rest::motherboard,
     ),
+    (
+        "GET",
+        "/xyz/openbmc_project/software/enumerate",
+        rest_software::enumerate,
+    ),
+    (
+        "GET",
+        "/xyz/openbmc_project/software/*",
+        rest_software::show,
+    ),
+    (
+        "GET",
+        "/xyz/openbmc_project/software/*/attr/*",
+        rest_software::attribute,
+    ),
+    (
+        "PUT",
+        "/xyz/openbmc_project/software/*/attr/*",
+        rest_software::set,
+    ),
+    (
+        "POST",
+        "/xyz/openbmc_project/software/*/action/Delete",
+        rest_software::delete,
+    ),
+    (
+        "POST",
+        "/xyz/openbmc_project/software/action/DeleteAll",
+        rest_software::delete_all,
+    ),
 ];
 
 /// The route of a request, or the answer to one that has none.
 pub(super) fn find(dialect: &'static Dialect, request: &Request) -> Result<Found, Answer> {
+    if let Some(way) = upload(dialect, request) {
+        return Ok(Found {
+            action: Action::Upload(way),
+            names: Vec::new(),
+            open: false,
+        });
+    }
     let mut other_method = false;
     let mut look = |table: &[Route], open: bool| {
         for (method, pattern, handler) in table {
@@ -138,7 +203,7 @@ pub(super) fn find(dialect: &'static Dialect, request: &Request) -> Result<Found
             };
             if *method == request.method {
                 return Some(Found {
-                    handler: *handler,
+                    action: Action::Call(*handler),
                     names,
                     open,
                 });
@@ -154,6 +219,8 @@ pub(super) fn find(dialect: &'static Dialect, request: &Request) -> Result<Found
             look(&sessions.open, true).or_else(|| look(&sessions.closed, false))
         });
         found = found.or_else(|| look(REDFISH, false));
+        let monitor: [Route; 1] = [("GET", dialect.monitor, redfish_task::monitor)];
+        found = found.or_else(|| look(&monitor, false));
     }
     if found.is_none() && dialect.login != Login::None {
         found = look(OPEN_REST, true).or_else(|| look(&REST[..1], false));
@@ -176,6 +243,26 @@ pub(super) fn find(dialect: &'static Dialect, request: &Request) -> Result<Found
             Answer::empty(404)
         }
     })
+}
+
+/// How a request sends an image, if it does.
+fn upload(dialect: &Dialect, request: &Request) -> Option<Way> {
+    let path = request.path.as_str();
+    let kind = request.header("content-type").unwrap_or_default();
+    let parts = kind.starts_with("multipart/");
+    match request.method.as_str() {
+        "POST"
+            if dialect.redfish
+                && dialect.multipart == Some(path)
+                && (parts || path != dialect.push) =>
+        {
+            Some(Way::Multipart)
+        }
+        "POST" if dialect.redfish && path == dialect.push => Some(Way::Push),
+        "POST" if dialect.rest && path == "/upload/image" => Some(Way::Rest),
+        "PUT" if dialect.rest && fits("/upload/image/*", path).is_some() => Some(Way::Rest),
+        _ => None,
+    }
 }
 
 /// The names that stand for the pattern's `*`s.
