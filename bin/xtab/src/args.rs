@@ -80,6 +80,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", default_value_t = 1024)]
         max_nodes: usize,
     },
+    /// Look for what is wrong with the tables and this host, and name a fix for each
+    Doctor,
     /// Print the names of nodes, one per line
     Nodes {
         #[command(flatten)]

@@ -1,6 +1,7 @@
 //! Makes, dumps, restores, reads and changes xCAT's tables.
 
 mod args;
+mod doctor;
 mod set;
 mod show;
 
@@ -52,6 +53,7 @@ fn run(out: &mut Output, command: &Command, json: bool) -> anyhow::Result<u8> {
             filters,
             last,
         } => dump(out, table, filters, *last, json),
+        Command::Doctor => doctor::doctor(out, &tables()?, json),
         Command::Restore { add, file } => restore(file, *add),
         Command::Get { nodes, columns } => get(out, nodes, columns, json),
         Command::Set {

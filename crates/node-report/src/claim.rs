@@ -116,6 +116,11 @@ impl Claim {
 
     /// Judges the claim at `now`, in seconds of the database's clock.
     pub fn life(&self, me: &Me, run: &PrivateDir, now: i64) -> Life {
+        self.judge(me, now, |pid| inbox::alive(run, pid))
+    }
+
+    /// As [`Claim::life`]; `alive` says whether a process of this host waits.
+    pub fn judge(&self, me: &Me, now: i64, alive: impl Fn(u32) -> bool) -> Life {
         let holder = &self.holder;
         if holder == me {
             Life::Mine
@@ -130,7 +135,7 @@ impl Claim {
         {
             // Our pid in an older row is a dead man's.
             Life::Dead
-        } else if inbox::alive(run, holder.pid) {
+        } else if alive(holder.pid) {
             Life::Here
         } else {
             Life::Dead

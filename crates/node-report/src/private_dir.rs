@@ -64,18 +64,27 @@ impl PrivateDir {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(why) => return Err(system(why)),
         }
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = match nix::fcntl::open(path, flags, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(Errno::ENOTDIR | Errno::ELOOP) => return Err(DirError::NotADirectory(path.into())),
-            Err(why) => return Err(system(why)),
-        };
-        let dir = PrivateDir {
-            fd,
-            path: path.into(),
-        };
+        let dir = PrivateDir::existing(path)?.ok_or_else(|| system(Errno::ENOENT))?;
         dir.check()?;
         Ok(dir)
+    }
+
+    /// Opens `path` to look into it, whoever it belongs to: nothing is made or changed. None if it
+    /// does not exist.
+    pub fn existing(path: &Path) -> Result<Option<PrivateDir>, DirError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match nix::fcntl::open(path, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(PrivateDir {
+                fd,
+                path: path.into(),
+            })),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(Errno::ENOTDIR | Errno::ELOOP) => Err(DirError::NotADirectory(path.into())),
+            Err(why) => Err(DirError::System {
+                path: path.into(),
+                why,
+            }),
+        }
     }
 
     /// A private directory inside this one.

@@ -290,3 +290,23 @@ fn places_that_are_none() {
         Err(Error::MissingTable(_))
     ));
 }
+
+#[test]
+fn passwd_is_a_plain_table_whose_first_enabled_row_counts() {
+    let scratch = empty();
+    let rows =
+        b"#key,username,password,disable\nipmi,old,a,1\nipmi,z,b,no\nipmi,a,c,\nx,y,d,\"\"\n";
+    scratch
+        .tables
+        .restore("passwd", "passwd", rows, false)
+        .unwrap();
+    let of = |key: &str| -> Vec<String> {
+        let rows = scratch.tables.rows("passwd").unwrap();
+        let fit = rows.iter().filter(|row| row.get("key") == Some(key));
+        fit.map(|row| row.get("password").unwrap().into()).collect()
+    };
+    assert_eq!(of("ipmi"), ["b", "c"]);
+    // An empty text disables too.
+    assert_eq!(of("x"), [""; 0]);
+    assert_eq!(scratch.tables.all_rows("passwd").unwrap().len(), 4);
+}
