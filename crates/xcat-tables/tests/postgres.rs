@@ -420,3 +420,32 @@ fn over_the_network_with_a_password_and_tls() {
         "{text}"
     );
 }
+
+#[test]
+fn of_two_that_claim_the_same_nodes_one_wins_each() {
+    let Some(scratch) = pg("ops") else { return };
+    let claim = |tables: Tables, who: String| {
+        let nodes = (0..20).map(|n| format!("c{n}"));
+        // One look and one write: nobody may come in between.
+        nodes
+            .filter(|node| {
+                change(&tables, &["taskstate"], |t| {
+                    let free = t.rows_where("taskstate", &[("node", node)])?.is_empty();
+                    if free {
+                        t.put("taskstate", &[("node", node)], &[("pid", Some(&who))])?;
+                    }
+                    Ok(free)
+                })
+                .unwrap()
+            })
+            .count()
+    };
+    let workers: Vec<_> = (0..3)
+        .map(|who| {
+            let tables = scratch.tables.clone();
+            std::thread::spawn(move || claim(tables, who.to_string()))
+        })
+        .collect();
+    let won: usize = workers.into_iter().map(|w| w.join().unwrap()).sum();
+    assert_eq!(won, 20);
+}
