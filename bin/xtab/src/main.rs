@@ -26,13 +26,13 @@ fn main() -> ExitCode {
 }
 
 fn xtab(args: Args) -> anyhow::Result<u8> {
-    let mut out = Output::new();
+    let mut out = Output::batched();
     let code = match &args.command {
-        Command::Nodes { nodes } if args.json => nodes_json(&mut out, nodes),
-        command => run(&mut out, command, args.json)?,
+        Command::Nodes { nodes } if args.json => Ok(nodes_json(&mut out, nodes)),
+        command => run(&mut out, command, args.json),
     };
     out.finish().context("standard output")?;
-    Ok(code)
+    code
 }
 
 fn run(out: &mut Output, command: &Command, json: bool) -> anyhow::Result<u8> {

@@ -10,7 +10,12 @@ use std::os::fd::OwnedFd;
 pub struct Output {
     closed: bool,
     failed: Option<io::Error>,
+    /// Lines that wait, if they may.
+    waiting: Option<Vec<u8>>,
 }
+
+/// Bytes that are worth a write.
+const BATCH: usize = 64 << 10;
 
 impl Output {
     /// Standard output, open.
@@ -18,14 +23,42 @@ impl Output {
         Output::default()
     }
 
+    /// Standard output of a program whose records are all there at once: they are written by the
+    /// thousand, the last ones by [`Output::finish`].
+    pub fn batched() -> Output {
+        Output {
+            waiting: Some(Vec::new()),
+            ..Output::default()
+        }
+    }
+
     /// Writes a line. Whoever builds it has escaped what came from outside.
     pub fn line(&mut self, text: &str) {
         self.bytes(format!("{text}\n").as_bytes());
     }
 
-    /// Writes bytes as they are (a table's dump), then flushes.
+    /// Writes bytes as they are (a table's dump).
     pub fn bytes(&mut self, bytes: &[u8]) {
-        if self.closed {
+        match &mut self.waiting {
+            Some(waiting) if waiting.len() + bytes.len() < BATCH => {
+                waiting.extend_from_slice(bytes);
+            }
+            _ => {
+                self.flush();
+                self.write(bytes);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(waiting) = &mut self.waiting {
+            let bytes = std::mem::take(waiting);
+            self.write(&bytes);
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.closed || bytes.is_empty() {
             return;
         }
         let mut out = io::stdout().lock();
@@ -41,7 +74,8 @@ impl Output {
     }
 
     /// The error that ended the output, if it was not just a reader that left (a full disk, say).
-    pub fn finish(self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
+        self.flush();
         self.failed.map_or(Ok(()), Err)
     }
 }

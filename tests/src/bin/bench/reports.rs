@@ -1,28 +1,20 @@
-//! `make bench`: ratios against a peer or a floor in the same run, medians of interleaved runs.
+//! Reports through TLS, spool and table, beside one SQLite commit per report and nothing else.
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use scenarios::sysfs::make_adapters;
-use scenarios::{Cluster, Node, program, report_xml};
+use scenarios::{Cluster, Node, report_xml};
 use xcat_tables::{Location, Tables};
+
+use crate::measure::{children_cpu, median};
 
 const REPORTS: usize = 1_000;
 const ROUNDS: usize = 3;
 const PLAYERS: usize = 50;
 
-fn main() {
-    reports();
-    agent();
-}
-
-/// Reports through TLS, spool and table, beside one SQLite commit per report and nothing else.
-fn reports() {
+/// All of it.
+pub(crate) fn run() {
     let (mut whole, mut floor, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (seconds, burnt) = storm();
@@ -121,79 +113,4 @@ fn one_commit_each() -> f64 {
         result.expect("commit");
     }
     started.elapsed().as_secs_f64()
-}
-
-/// The agent beside a shell loop that asks udevadm and ip for every adapter.
-fn agent() {
-    for adapters in [4, 64] {
-        let root = tempfile::tempdir().expect("tempdir");
-        make_adapters(root.path(), adapters);
-        let (mut ours, mut shell) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            ours.push(cpu_of(20, || {
-                let mut command = Command::new(program("findadapter-agent"));
-                command.args(["--print", "--sysroot"]).arg(root.path());
-                command
-            }));
-            shell.push(cpu_of(1, || {
-                let mut command = Command::new("sh");
-                command.args(["-c", "i=0; while [ $i -lt $0 ]; do udevadm info --query=property --path=/sys/class/net/lo; ip link show lo; i=$((i+1)); done", &adapters.to_string()]);
-                command
-            }));
-        }
-        let (ours, shell) = (median(&mut ours), median(&mut shell));
-        println!(
-            "agent: {adapters} adapters: {:.2} ms CPU, a shell loop with udevadm and ip {:.0} ms: ratio 1:{:.0}",
-            ours * 1e3,
-            shell * 1e3,
-            shell / ours
-        );
-        println!("agent: {adapters} adapters: {} forks", forks(root.path()));
-    }
-}
-
-fn forks(root: &Path) -> usize {
-    let log = root.join("forks");
-    let status = Command::new("strace")
-        .args(["-f", "-qq", "-e", "trace=clone,clone3,fork,vfork", "-o"])
-        .arg(&log)
-        .arg(program("findadapter-agent"))
-        .args(["--print", "--sysroot"])
-        .arg(root)
-        .stdout(Stdio::null())
-        .status();
-    assert!(status.expect("strace").success());
-    fs::read_to_string(log)
-        .expect("log")
-        .lines()
-        .filter(|line| line.contains("clone") || line.contains("fork"))
-        .count()
-}
-
-/// CPU seconds of one run, over so many.
-fn cpu_of(runs: u32, command: impl Fn() -> Command) -> f64 {
-    let before = children_cpu();
-    for _ in 0..runs {
-        let status = command()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .expect("start");
-        assert!(status.success());
-    }
-    (children_cpu() - before) / f64::from(runs)
-}
-
-fn children_cpu() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("getrusage");
-    let seconds = |time: nix::sys::time::TimeVal| {
-        Duration::new(time.tv_sec() as u64, 0).as_secs_f64() + time.tv_usec() as f64 / 1e6
-    };
-    seconds(usage.user_time()) + seconds(usage.system_time())
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -1,0 +1,31 @@
+//! `make bench`: ratios against a peer or a floor in the same run, medians of interleaved runs. Words
+//! after the program's name choose parts: `reports`, `agent`, `tables`.
+
+mod agent;
+mod measure;
+mod reports;
+mod tables;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1).peekable();
+    if words.next_if(|word| word == measure::ALONE).is_some() {
+        return if measure::alone(words) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
+    let chosen: Vec<String> = words.collect();
+    for (name, part) in [
+        ("reports", reports::run as fn()),
+        ("agent", agent::run),
+        ("tables", tables::run),
+    ] {
+        if chosen.is_empty() || chosen.iter().any(|word| word == name) {
+            part();
+        }
+    }
+    ExitCode::SUCCESS
+}
