@@ -185,14 +185,21 @@ fn get(out: &mut Output, nodes: &Range, columns: &[String], json: bool) -> anyho
         .collect::<Result<_, _>>()?;
     let tables = tables()?;
     let found = expand(&tables, nodes)?;
-    let nodes: Vec<String> = found.nodes.into_iter().collect();
-    let by_table = rows(&tables, &columns, &nodes)?;
+    let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in &columns {
+        wanted.entry(&name.table).or_default().push(&name.column);
+    }
+    let wanted: Vec<(&str, Vec<&str>)> = wanted.into_iter().collect();
+    let attributes = tables.attributes_of(&wanted)?;
     let mut code = missed(found.missed);
-    for node in &nodes {
+    for node in &found.nodes {
+        let by_table: BTreeMap<&str, Vec<Row>> = wanted
+            .iter()
+            .map(|(table, _)| (*table, attributes.rows(table, node)))
+            .collect();
         let mut first = Vec::with_capacity(columns.len());
         for name in &columns {
-            let rows = by_table.get(&name.table).and_then(|rows| rows.get(node));
-            let rows = rows.map_or(&[][..], Vec::as_slice);
+            let rows = by_table.get(&*name.table).map_or(&[][..], Vec::as_slice);
             let values: Vec<&str> = rows
                 .iter()
                 .filter_map(|row| row.get(&name.column))
@@ -218,27 +225,6 @@ fn get(out: &mut Output, nodes: &Range, columns: &[String], json: bool) -> anyho
         }
     }
     Ok(code)
-}
-
-/// One read per table, whatever number of columns and nodes.
-fn rows(
-    tables: &Tables,
-    columns: &[ColumnName],
-    nodes: &[String],
-) -> Result<BTreeMap<String, BTreeMap<String, Vec<Row>>>, Error> {
-    let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for name in columns {
-        wanted.entry(&name.table).or_default().push(&name.column);
-    }
-    wanted
-        .into_iter()
-        .map(|(table, columns)| {
-            Ok((
-                table.to_string(),
-                tables.attributes(table, &columns, nodes)?,
-            ))
-        })
-        .collect()
 }
 
 fn column(text: &str) -> Result<ColumnName, Usage> {

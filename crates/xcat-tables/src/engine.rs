@@ -110,6 +110,41 @@ pub(crate) fn read(location: &Location, names: &[&str]) -> Result<Vec<Option<Con
     }
 }
 
+/// What takes a row of one of several tables: which table, and the columns that were wanted of it.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[Option<&str>]);
+
+/// Hands the enabled rows of tables to `visit`, table by table, each in its order, and keeps none.
+/// Answers which columns each table has; none if it does not exist. On a server all are of one moment.
+pub(crate) fn scan(
+    location: &Location,
+    wanted: &[(&str, Vec<&str>)],
+    visit: Visit<'_>,
+) -> Result<Vec<Option<Vec<String>>>, Error> {
+    wanted.iter().try_for_each(|(table, _)| checked(table))?;
+    let tables = wanted.iter().enumerate();
+    match location.place() {
+        Place::Directory(directory) => tables
+            .map(|(at, (table, columns))| {
+                sqlite::scan(directory, table, columns, &mut |cells| visit(at, cells))
+            })
+            .collect(),
+        Place::Server(server) => {
+            let names: Vec<&str> = wanted.iter().map(|(table, _)| *table).collect();
+            let found = pg::read(server, &names)?.into_iter().zip(tables);
+            let visited = found.map(|(content, (at, (_, columns)))| {
+                let content = content?;
+                let has = content.columns.clone();
+                for row in content.into_enabled_rows() {
+                    let cells = columns.iter().map(|column| row.raw(column));
+                    visit(at, &cells.collect::<Vec<_>>());
+                }
+                Some(has)
+            });
+            Ok(visited.collect())
+        }
+    }
+}
+
 /// Which of these tables exist.
 pub(crate) fn existing(location: &Location, names: &[&str]) -> Result<BTreeSet<String>, Error> {
     names.iter().try_for_each(|table| checked(table))?;

@@ -1,15 +1,15 @@
 //! The nodes and groups that the tables know, for ranges.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use noderange::pattern::Pattern;
 use noderange::{Accident, Names, Op};
 
-use crate::content::Content;
-use crate::resolve::{groups, values};
-use crate::tables::setting;
+use crate::resolve::values;
+use crate::row::is_defined;
+use crate::stored::Texts;
 use crate::wherevals::{Condition, conditions, doubts, places};
 use crate::{Error, Tables};
 
@@ -18,9 +18,12 @@ use crate::{Error, Tables};
 #[derive(Debug)]
 pub struct NodeNames {
     tables: Tables,
-    nodes: Vec<String>,
-    known: HashSet<String>,
-    members: HashMap<String, Vec<String>>,
+    nodes: Vec<Rc<str>>,
+    known: HashSet<Rc<str>>,
+    /// The column `groups` of each node.
+    groups: Vec<Option<Rc<str>>>,
+    /// Places in `nodes`, by group; made when the first group is asked for.
+    members: OnceCell<HashMap<String, Vec<usize>>>,
     /// Groups that `nodegroup` names, with their conditions if they are dynamic.
     declared: HashMap<String, Option<String>>,
     excluded: Option<String>,
@@ -32,36 +35,88 @@ type Column = HashMap<String, Vec<String>>;
 
 impl NodeNames {
     pub(crate) fn read(tables: &Tables) -> Result<NodeNames, Error> {
-        let read = tables.contents(["nodelist", "nodegroup", "site"])?;
-        let [rows, declared, site] = read.map(Content::into_enabled_rows);
-        let names = rows.iter().filter_map(|row| row.get("node"));
-        let nodes: Vec<String> = names.map(String::from).collect();
-        let by_node = groups(&rows);
-        let mut members: HashMap<String, Vec<String>> = HashMap::new();
-        for node in &nodes {
-            for group in by_node.get(node).into_iter().flatten() {
-                members.entry(group.clone()).or_default().push(node.clone());
-            }
-        }
-        let declared = declared.iter().filter_map(|row| {
-            let dynamic = row.get("grouptype") == Some("dynamic");
-            let conditions = row.get("wherevals").unwrap_or_default().to_string();
-            Some((row.get("groupname")?.into(), dynamic.then_some(conditions)))
-        });
-        Ok(NodeNames {
-            declared: declared.collect(),
-            excluded: setting(&site, "excludenodes"),
-            known: nodes.iter().cloned().collect(),
+        let mut names = NodeNames {
             tables: tables.clone(),
-            nodes,
-            members,
+            nodes: Vec::new(),
+            known: HashSet::new(),
+            groups: Vec::new(),
+            members: OnceCell::new(),
+            declared: HashMap::new(),
+            excluded: None,
             columns: RefCell::default(),
+        };
+        let mut texts = Texts::default();
+        let mut excluded = None;
+        let wanted = [
+            ("nodelist", vec!["node", "groups"]),
+            ("nodegroup", vec!["groupname", "grouptype", "wherevals"]),
+            ("site", vec!["key", "value"]),
+        ];
+        tables.scan(&wanted, &mut |table, cells| {
+            let defined = |at: usize| cells[at].filter(|value| is_defined(value));
+            match (table, defined(0)) {
+                (0, Some(node)) => {
+                    let node: Rc<str> = node.into();
+                    names.known.insert(node.clone());
+                    names.nodes.push(node);
+                    names
+                        .groups
+                        .push(defined(1).map(|groups| texts.keep(groups)));
+                }
+                (1, Some(group)) => {
+                    let dynamic = defined(1) == Some("dynamic");
+                    let conditions = defined(2).unwrap_or_default().to_string();
+                    names
+                        .declared
+                        .insert(group.into(), dynamic.then_some(conditions));
+                }
+                (2, Some("excludenodes")) => {
+                    excluded.get_or_insert(defined(1).map(String::from));
+                }
+                _ => {}
+            }
+        })?;
+        names.excluded = excluded.flatten();
+        Ok(names)
+    }
+
+    fn members(&self) -> &HashMap<String, Vec<usize>> {
+        self.members.get_or_init(|| {
+            let mut members: HashMap<String, Vec<usize>> = HashMap::new();
+            for (at, groups) in self.groups.iter().enumerate() {
+                for group in groups.iter().flat_map(|groups| groups.split(',')) {
+                    match members.get_mut(group) {
+                        // A group that is written twice has the node once.
+                        Some(nodes) if nodes.last() == Some(&at) => {}
+                        Some(nodes) => nodes.push(at),
+                        None => {
+                            members.insert(group.into(), vec![at]);
+                        }
+                    }
+                }
+            }
+            members
         })
+    }
+
+    /// The static members of a group, in the order of the table.
+    fn listed(&self, group: &str) -> Option<Vec<String>> {
+        let members = self.members().get(group)?;
+        Some(
+            members
+                .iter()
+                .map(|at| self.nodes[*at].to_string())
+                .collect(),
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.nodes.iter().map(ToString::to_string).collect()
     }
 
     /// All groups that have members or are declared, sorted.
     pub fn group_names(&self) -> Vec<&str> {
-        let names = self.members.keys().chain(self.declared.keys());
+        let names = self.members().keys().chain(self.declared.keys());
         let mut names: Vec<&str> = names.map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
@@ -72,9 +127,9 @@ impl NodeNames {
     fn dynamic(&self, text: &str) -> Result<Vec<String>, String> {
         let Some(conditions) = conditions(text) else {
             // xCAT takes a text that it cannot parse for no condition at all.
-            return Ok(self.nodes.clone());
+            return Ok(self.names());
         };
-        let mut nodes = self.nodes.clone();
+        let mut nodes = self.names();
         for condition in conditions {
             let test = Test::new(condition.op, condition.value)?;
             let mut error = None;
@@ -137,7 +192,7 @@ impl NodeNames {
         if let Some(found) = self.columns.borrow().get(&key) {
             return Ok(Some(found.clone()));
         }
-        let found = match values(&self.tables, table, column, &self.nodes) {
+        let found = match values(&self.tables, table, column, &self.names()) {
             Ok(found) => Rc::new(found),
             Err(
                 Error::UnknownTable(_)
@@ -158,14 +213,14 @@ impl Names for NodeNames {
     }
 
     fn nodes(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        Box::new(self.nodes.iter().map(String::as_str))
+        Box::new(self.nodes.iter().map(AsRef::as_ref))
     }
 
     fn group(&self, name: &str) -> Result<Option<Vec<String>>, String> {
         match self.declared.get(name) {
             Some(Some(conditions)) => self.dynamic(conditions).map(Some),
-            Some(None) => Ok(Some(self.members.get(name).cloned().unwrap_or_default())),
-            None => Ok(self.members.get(name).cloned()),
+            Some(None) => Ok(Some(self.listed(name).unwrap_or_default())),
+            None => Ok(self.listed(name)),
         }
     }
 
@@ -195,11 +250,12 @@ impl Names for NodeNames {
         };
         let test = Test::new(op, value)?;
         // A node without a value has the empty one.
-        let holds = |node: &&String| match values.get(*node) {
+        let holds = |node: &&Rc<str>| match values.get(&***node) {
             Some(values) => values.iter().any(|value| test.holds(value)),
             None => test.holds(""),
         };
-        Ok(Some(self.nodes.iter().filter(holds).cloned().collect()))
+        let chosen = self.nodes.iter().filter(holds);
+        Ok(Some(chosen.map(ToString::to_string).collect()))
     }
 
     fn excluded(&self) -> Result<Option<String>, String> {

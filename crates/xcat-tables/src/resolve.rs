@@ -1,15 +1,45 @@
 //! What a node gets from its own rows and from those of its groups (spec xcat-tables section 4).
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::row::is_defined;
-use crate::tables::setting;
+use crate::stored::{Groups, Stored, Texts};
 use crate::value::Evaluator;
 use crate::{Error, Row, Tables, schema};
 
 /// At the end of a value: the next group's value follows.
 const NEXT: &str = "+=NEXTRECORD";
+
+/// What several tables say of nodes, read once.
+#[derive(Debug)]
+pub struct Attributes {
+    sources: BTreeMap<String, Source>,
+    evaluator: Evaluator,
+}
+
+impl Attributes {
+    pub(crate) fn read(tables: &Tables, wanted: &[(&str, Vec<&str>)]) -> Result<Attributes, Error> {
+        let names = wanted.iter().map(|(table, _)| table.to_string());
+        Ok(Attributes {
+            sources: names.zip(Source::read_all(tables, wanted)?).collect(),
+            evaluator: Evaluator::default(),
+        })
+    }
+
+    /// The node's rows in one of the tables that were read, completed and evaluated; none in others.
+    pub fn rows(&self, table: &str, node: &str) -> Vec<Row> {
+        let source = self.sources.get(table);
+        let mut rows = source
+            .map(|source| source.resolve(node))
+            .unwrap_or_default();
+        for row in &mut rows {
+            evaluate(&self.evaluator, row, node);
+        }
+        rows
+    }
+}
 
 /// See [`Tables::attributes`].
 pub(crate) fn attributes(
@@ -18,20 +48,11 @@ pub(crate) fn attributes(
     columns: &[&str],
     nodes: &[String],
 ) -> Result<BTreeMap<String, Vec<Row>>, Error> {
-    let source = Source::read(tables, table, columns)?;
-    let evaluator = Evaluator::default();
-    let mut found = BTreeMap::new();
-    for node in nodes {
-        let mut rows = source.resolve(node);
-        if rows.is_empty() {
-            continue;
-        }
-        for row in &mut rows {
-            evaluate(&evaluator, row, node);
-        }
-        found.insert(node.clone(), rows);
-    }
-    Ok(found)
+    let found = Attributes::read(tables, &[(table, columns.to_vec())])?;
+    let rows = nodes
+        .iter()
+        .map(|node| (node.clone(), found.rows(table, node)));
+    Ok(rows.filter(|(_, rows)| !rows.is_empty()).collect())
 }
 
 /// The values of one column by node, for choosing nodes by them: there a value that cannot be
@@ -64,22 +85,14 @@ pub(crate) fn values(
     Ok(found)
 }
 
-/// The groups of every enabled node, in the order of `nodelist`; names are not trimmed.
-pub(crate) fn groups(rows: &[Row]) -> HashMap<String, Vec<String>> {
-    let named = rows.iter().filter_map(|row| {
-        let groups = row.get("groups")?.split(',').map(String::from).collect();
-        Some((row.raw("node")?.to_string(), groups))
-    });
-    named.collect()
-}
-
 /// A table and what decides who inherits from whom in it, read once for all nodes.
+#[derive(Debug)]
 pub(crate) struct Source {
     columns: Arc<[String]>,
     node_column: String,
     /// By the node column: nodes and groups alike.
-    rows: HashMap<String, Vec<Row>>,
-    groups: HashMap<String, Vec<String>>,
+    rows: Stored,
+    groups: Rc<Groups>,
     /// Columns whose values are collected from the node and all of its groups, with the text
     /// between them.
     collected: BTreeMap<String, String>,
@@ -87,54 +100,78 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn read(tables: &Tables, table: &str, columns: &[&str]) -> Result<Source, Error> {
-        // Of one moment, and with one connection.
-        let [content, nodes, site] = tables.contents([table, "nodelist", "site"])?;
-        let known = |column: &str| {
-            content.columns.iter().any(|name| name == column)
-                || schema(table).is_some_and(|schema| schema.columns.iter().any(|c| c == column))
-        };
-        if let Some(column) = columns.iter().find(|column| !known(column)) {
-            return Err(Error::UnknownColumn {
-                table: table.into(),
-                column: (*column).into(),
-            });
-        }
-        let node_column = schema(table).map_or("node", |schema| schema.node_column());
-        if !known(node_column) {
-            return Err(Error::NotByNode(table.into()));
-        }
-        let mut rows = content.into_enabled_rows();
-        by_key(table, &mut rows);
-        let (groups, collected) = if table == "nodelist" {
-            Default::default()
-        } else {
-            let setting = setting(&site.into_enabled_rows(), "hierarchicalattrs");
-            (
-                groups(&nodes.into_enabled_rows()),
-                collected(setting.as_deref()),
-            )
-        };
-        let columns: Arc<[String]> = columns.iter().map(ToString::to_string).collect();
-        let mut by_node: HashMap<String, Vec<Row>> = HashMap::new();
-        for row in rows {
-            if let Some(name) = row.raw(node_column)
-                && let Some(part) = part(&row, &columns)
-            {
-                by_node.entry(name.to_string()).or_default().push(part);
+        let mut sources = Source::read_all(tables, &[(table, columns.to_vec())])?;
+        sources
+            .pop()
+            .ok_or_else(|| Error::UnknownTable(table.into()))
+    }
+
+    /// Of one moment, and with one connection: the rows of these tables, and who is in which group.
+    fn read_all(tables: &Tables, wanted: &[(&str, Vec<&str>)]) -> Result<Vec<Source>, Error> {
+        let mut scanned = vec![
+            ("nodelist", vec!["node", "groups"]),
+            ("site", vec!["key", "value"]),
+        ];
+        scanned.extend(wanted.iter().map(|(table, columns)| {
+            let mut all = vec![node_column(table)];
+            all.extend(columns.iter().copied());
+            all.extend(compound_key(table).iter().map(String::as_str));
+            (*table, all)
+        }));
+        let (mut texts, mut groups, mut hierarchical) = (Texts::default(), Groups::default(), None);
+        let mut gathered: Vec<Gathered> = wanted
+            .iter()
+            .map(|(_, columns)| Gathered::new(columns))
+            .collect();
+        let found = tables.scan(&scanned, &mut |at, cells| match (at, cells) {
+            (0, [Some(node), Some(names)]) if is_defined(names) => {
+                groups.put(&mut texts, node, names);
             }
-        }
-        Ok(Source {
-            columns,
-            node_column: node_column.into(),
-            rows: by_node,
-            groups,
-            collected,
-        })
+            (1, [Some("hierarchicalattrs"), value]) => {
+                let value = value.filter(|value| is_defined(value));
+                hierarchical.get_or_insert(value.map(String::from));
+            }
+            (0 | 1, _) => {}
+            (at, cells) => gathered[at - 2].put(&mut texts, cells),
+        })?;
+        let groups = Rc::new(groups);
+        let collected = collected(hierarchical.flatten().as_deref());
+        let sources = wanted.iter().zip(gathered).zip(&found[2..]);
+        let sources = sources.map(|(((table, columns), gathered), has)| {
+            let known = |column: &str| {
+                has.iter().any(|name| name == column)
+                    || schema(table)
+                        .is_some_and(|schema| schema.columns.iter().any(|c| c == column))
+            };
+            if let Some(column) = columns.iter().find(|column| !known(column)) {
+                return Err(Error::UnknownColumn {
+                    table: (*table).into(),
+                    column: (*column).into(),
+                });
+            }
+            if !known(node_column(table)) {
+                return Err(Error::NotByNode((*table).into()));
+            }
+            let rows = gathered.finish(&mut texts);
+            let alone = *table == "nodelist";
+            Ok(Source {
+                columns: rows.columns().clone(),
+                node_column: node_column(table).into(),
+                rows,
+                groups: if alone { Rc::default() } else { groups.clone() },
+                collected: if alone {
+                    BTreeMap::new()
+                } else {
+                    collected.clone()
+                },
+            })
+        });
+        sources.collect()
     }
 
     /// The node's rows, completed, expressions not yet evaluated.
     pub(crate) fn resolve(&self, node: &str) -> Vec<Row> {
-        let mut rows = self.rows.get(node).cloned().unwrap_or_default();
+        let mut rows = self.rows.rows(node);
         for (column, between) in &self.collected {
             for row in &mut rows {
                 if let Some(open) = row.get(column).map(|value| open_end(value, between)) {
@@ -152,17 +189,15 @@ impl Source {
             .filter(|c| !settled(c))
             .cloned()
             .collect();
-        let Some(groups) = self.groups.get(node) else {
+        let Some(groups) = self.groups.of(node) else {
             return rows;
         };
         if missing.is_empty() {
             return rows;
         }
         for group in groups {
-            let Some(given) = self.rows.get(group) else {
-                continue;
-            };
-            rows = self.inherit(rows, given, group, node, &mut missing);
+            let given = self.rows.rows(group);
+            rows = self.inherit(rows, &given, group, node, &mut missing);
             if missing.is_empty() {
                 break;
             }
@@ -175,10 +210,9 @@ impl Source {
 
     /// True if some group of the node's defines the column.
     pub(crate) fn has_from_group(&self, node: &str, column: &str) -> bool {
-        let groups = self.groups.get(node).into_iter().flatten();
+        let groups = self.groups.of(node).into_iter().flatten();
         groups
-            .filter_map(|group| self.rows.get(group))
-            .flatten()
+            .flat_map(|group| self.rows.rows(group))
             .any(|row| row.get(column).is_some())
     }
 
@@ -271,9 +305,14 @@ impl Source {
 }
 
 fn evaluate(evaluator: &Evaluator, row: &mut Row, node: &str) {
+    // All others are literal.
+    let may_be_expression = |value: &&str| value.starts_with(['/', '|']);
     let cells: Vec<(String, String)> = row
         .iter()
-        .filter_map(|(column, value)| Some((column.to_string(), value?.to_string())))
+        .filter_map(|(column, value)| {
+            let value = value.filter(may_be_expression)?;
+            Some((column.to_string(), value.to_string()))
+        })
         .collect();
     for (column, value) in cells {
         match evaluator.evaluate(&value, node) {
@@ -287,14 +326,67 @@ fn evaluate(evaluator: &Evaluator, row: &mut Row, node: &str) {
     }
 }
 
-/// The wanted columns; none if all of them are undefined: such a row does not count.
-fn part(row: &Row, columns: &Arc<[String]>) -> Option<Row> {
-    let values: Vec<Option<String>> = columns
-        .iter()
-        .map(|column| row.get(column).map(String::from))
-        .collect();
-    let any = values.iter().flatten().any(|value| is_defined(value));
-    any.then(|| Row::new(columns.clone(), values))
+/// The rows of one table as they are read: the node column, the wanted ones, the parts of a key.
+struct Gathered {
+    stored: Stored,
+    /// Several rows of one node come in the order of the key; so these wait for the last.
+    waiting: Vec<Waiting>,
+}
+
+/// The parts of a key, the name, the wanted columns.
+type Waiting = (Vec<Option<String>>, String, Vec<Option<String>>);
+
+impl Gathered {
+    fn new(columns: &[&str]) -> Gathered {
+        Gathered {
+            stored: Stored::new(columns.iter().map(ToString::to_string).collect()),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// A row in which all wanted columns are undefined does not count.
+    fn put(&mut self, texts: &mut Texts, cells: &[Option<&str>]) {
+        let Some((Some(name), cells)) = cells.split_first() else {
+            return;
+        };
+        let (wanted, key) = cells.split_at(self.stored.columns().len());
+        let wanted: Vec<Option<&str>> = wanted
+            .iter()
+            .map(|value| value.filter(|value| is_defined(value)))
+            .collect();
+        if wanted.iter().all(Option::is_none) {
+            return;
+        }
+        if key.is_empty() {
+            return self.stored.put(texts, name, &wanted);
+        }
+        let owned = |cells: &[Option<&str>]| -> Vec<Option<String>> {
+            cells.iter().map(|cell| cell.map(String::from)).collect()
+        };
+        self.waiting
+            .push((owned(key), name.to_string(), owned(&wanted)));
+    }
+
+    fn finish(mut self, texts: &mut Texts) -> Stored {
+        self.waiting.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        for (_, name, wanted) in &self.waiting {
+            let cells: Vec<Option<&str>> = wanted.iter().map(Option::as_deref).collect();
+            self.stored.put(texts, name, &cells);
+        }
+        self.stored
+    }
+}
+
+fn node_column(table: &str) -> &'static str {
+    schema(table).map_or("node", |schema| schema.node_column())
+}
+
+/// The columns of the key, if there are several.
+fn compound_key(table: &str) -> &'static [String] {
+    match schema(table) {
+        Some(schema) if schema.keys.len() > 1 => &schema.keys,
+        _ => &[],
+    }
 }
 
 /// Several rows of one node come in the order of the key, as the index gives them to xCAT.

@@ -2,6 +2,7 @@
 
 mod session;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -15,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, Params};
 use crate::Error;
 use crate::content::{Cell, Content, checked, quoted};
 use crate::engine::PATIENCE;
+use crate::row::is_enabled;
 
 pub(crate) use session::begin;
 
@@ -75,6 +77,49 @@ pub(crate) fn read(directory: &Path, table: &str) -> Result<Option<Content>, Err
         return Ok(None);
     }
     place.content(&connection).map(Some)
+}
+
+/// Hands the enabled rows to `visit` in the order of insertion, these columns of them; a column that
+/// the table does not have is NULL. Answers which it has; none if the table does not exist.
+pub(crate) fn scan(
+    directory: &Path,
+    table: &str,
+    wanted: &[&str],
+    visit: &mut dyn FnMut(&[Option<&str>]),
+) -> Result<Option<Vec<String>>, Error> {
+    let Some(connection) = open(directory, table)? else {
+        return Ok(None);
+    };
+    let place = Place::main(table);
+    let has = place.columns(&connection)?;
+    if has.is_empty() {
+        return Ok(None);
+    }
+    let selected = wanted.iter().chain(&["disable"]);
+    let selected = selected.map(|column| match has.iter().any(|name| name == column) {
+        true => quoted(column),
+        false => "NULL".into(),
+    });
+    let selected = selected.collect::<Vec<_>>().join(",");
+    let target = place.target();
+    let error = Error::sql(table);
+    let mut statement = connection
+        .prepare(&format!("SELECT {selected} FROM {target} ORDER BY {ORDER}"))
+        .map_err(&error)?;
+    let mut rows = statement.query([]).map_err(&error)?;
+    while let Some(row) = rows.next().map_err(&error)? {
+        let texts: Vec<Option<Cow<'_, str>>> = (0..=wanted.len())
+            .map(|at| row.get_ref(at).map(text))
+            .collect::<Result<_, _>>()
+            .map_err(&error)?;
+        let cells: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+        if let Some((disable, cells)) = cells.split_last()
+            && is_enabled(disable.map(str::as_bytes))
+        {
+            visit(cells);
+        }
+    }
+    Ok(Some(has))
 }
 
 /// Which of these tables exist.
@@ -171,6 +216,13 @@ fn make_file(directory: &Path, table: &str) -> Result<(), Error> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(source) => Err(Error::File { path, source }),
+    }
+}
+
+fn text(value: ValueRef<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(String::from_utf8_lossy(bytes)),
+        other => cell(other).map(|bytes| String::from_utf8_lossy(&bytes).into_owned().into()),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::content::Content;
-use crate::engine::{self, Make, Session};
-use crate::{Error, Location, Row, Transaction, resolve, schema};
+use crate::engine::{self, Make, Session, Visit};
+use crate::{Attributes, Error, Location, Row, Transaction, resolve, schema};
 
 /// A set of tables. Holds no connection: each call opens what it needs and closes it before it
 /// returns, so that a fork at any time takes none along. Reading creates nothing; a table of xCAT's
@@ -84,6 +84,12 @@ impl Tables {
         resolve::attributes(self, table, columns, nodes)
     }
 
+    /// As [`Tables::attributes`], of several tables at once, and node by node: for so many nodes that
+    /// not all of their rows are wanted in memory.
+    pub fn attributes_of(&self, wanted: &[(&str, Vec<&str>)]) -> Result<Attributes, Error> {
+        Attributes::read(self, wanted)
+    }
+
     /// The first value of each node in one column; nodes without one are not in the map. A value
     /// that cannot be evaluated counts as none: who has to tell the difference asks
     /// [`Tables::attributes`].
@@ -141,6 +147,22 @@ impl Tables {
     pub(crate) fn content(&self, table: &str) -> Result<Content, Error> {
         let [content] = self.contents([table])?;
         Ok(content)
+    }
+
+    /// The enabled rows of several tables, see [`engine::scan`]; answers each table's columns.
+    pub(crate) fn scan(
+        &self,
+        wanted: &[(&str, Vec<&str>)],
+        visit: Visit<'_>,
+    ) -> Result<Vec<Vec<String>>, Error> {
+        let found = engine::scan(&self.location, wanted, visit)?;
+        let columns = wanted.iter().zip(found).map(|((table, _), found)| {
+            let known = || schema(table).map(|schema| schema.columns.clone());
+            found
+                .or_else(known)
+                .ok_or_else(|| Error::UnknownTable((*table).into()))
+        });
+        columns.collect()
     }
 
     /// All of several tables as they are stored: on a server with one connection, as of one moment.

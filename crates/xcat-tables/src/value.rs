@@ -13,6 +13,8 @@ use std::rc::Rc;
 
 use noderange::pattern::Pattern;
 
+use run::Program;
+
 /// Why a value could not be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
@@ -47,9 +49,10 @@ pub fn evaluate(value: &str, node: &str) -> Result<String, ValueError> {
 #[derive(Debug, Default)]
 pub(crate) struct Evaluator {
     patterns: RefCell<HashMap<String, Rc<Pattern>>>,
+    programs: RefCell<HashMap<String, Rc<Program>>>,
 }
 
-/// Patterns that are kept; `|text|` makes one for each number of numbers in names.
+/// Patterns, and programs, that are kept; `|text|` makes one for each number of numbers in names.
 const KEPT: usize = 256;
 
 impl Evaluator {
@@ -90,7 +93,7 @@ impl Evaluator {
             .collect();
         let text = computed(text, |group| {
             // xCAT runs what the name becomes with the group in it, the rest of the name included.
-            match run::run(&spliced(node, &whole, group), &captures) {
+            match self.run(&spliced(node, &whole, group), &captures) {
                 Ok(value) => Ok(value),
                 Err(Stop::Error) => Ok(String::new()),
                 Err(Stop::Unsupported(program)) => Err(ValueError::Unsupported(program)),
@@ -127,6 +130,19 @@ impl Evaluator {
             Some(range) => spliced(node, &range, text),
             None => node.to_string(),
         })
+    }
+
+    fn run(&self, program: &str, captures: &[Option<String>]) -> Result<String, Stop> {
+        let mut programs = self.programs.borrow_mut();
+        if let Some(program) = programs.get(program) {
+            return program.run(captures);
+        }
+        let made = Rc::new(Program::new(program)?);
+        if programs.len() >= KEPT {
+            programs.clear();
+        }
+        programs.insert(program.to_string(), made.clone());
+        made.run(captures)
     }
 
     fn compiled(&self, pattern: &str) -> Result<Rc<Pattern>, ValueError> {

@@ -16,11 +16,26 @@ pub(crate) enum Value {
 /// Elements of a list, and bytes of a text.
 const LIMIT: usize = 64 << 10;
 
-/// Runs a program; `captures` are `$1`, `$2` and so on.
-pub(crate) fn run(program: &str, captures: &[Option<String>]) -> Result<String, Stop> {
-    let expr = parse(program)?;
-    let run = Run { program, captures };
-    Ok(run.scalar(&expr)?.text())
+/// A program, ready to be run for any number of nodes.
+#[derive(Debug)]
+pub(crate) struct Program {
+    text: String,
+    expr: Expr,
+}
+
+impl Program {
+    pub(crate) fn new(text: &str) -> Result<Program, Stop> {
+        Ok(Program {
+            text: text.into(),
+            expr: parse(text)?,
+        })
+    }
+
+    /// Runs it; `captures` are `$1`, `$2` and so on.
+    pub(crate) fn run(&self, captures: &[Option<String>]) -> Result<String, Stop> {
+        let program = &self.text;
+        Ok(Run { program, captures }.scalar(&self.expr)?.text())
+    }
 }
 
 struct Run<'a> {
