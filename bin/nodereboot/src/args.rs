@@ -92,6 +92,9 @@ pub(crate) struct Args {
     /// Write `node,status` to this descriptor as nodes are settled
     #[arg(long, value_name = "N")]
     pub(crate) status_fd: Option<RawFd>,
+    /// Lines of the pipe in REBOOTPIPENO say why, and what is done; nothing else says so
+    #[arg(long, hide = true)]
+    pub(crate) status_more: bool,
     /// Write the failed nodes to this file, for `^FILE`
     #[arg(long, value_name = "FILE")]
     pub(crate) failed_to: Option<PathBuf>,

@@ -6,7 +6,7 @@ mod speaker;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use node_reboot::{Caller, Plan, Refused, Request};
+use node_reboot::{Caller, Handle, Options, Plan, Refused, Request, privileged};
 use program::{Interrupt, Usage, complain};
 use std::os::fd::AsFd;
 use xcat_tables::{Location, Tables};
@@ -21,12 +21,17 @@ fn main() -> ExitCode {
 }
 
 fn nodereboot(args: Args) -> anyhow::Result<u8> {
-    // Before anything of ours is opened and could get the number of --status-fd.
-    let mut speaker = Speaker::new(&args)?;
+    let caller = Caller::here();
+    // Before anything of ours is opened and could get the number of that or of --status-fd.
+    let pipe = privileged::adopt(&caller)?;
+    let mut speaker = Speaker::new(&args, pipe)?;
     let options = args.options().map_err(Usage)?;
     let range = args.range().ok_or_else(|| {
         Usage("NODERANGE: is required, or -e or -a (-h shows the usage)".to_string())
     })?;
+    if caller.effective != 0 {
+        return for_user(&args, speaker, options, range, caller);
+    }
     let tables = Tables::open(&Location::find()?)?;
     let stdin = &mut std::io::stdin().lock();
     let nodes = tables.select(range, stdin, args.strict, &mut |warning| {
@@ -39,7 +44,7 @@ fn nodereboot(args: Args) -> anyhow::Result<u8> {
     let request = Request {
         nodes,
         options,
-        caller: Caller::here(),
+        caller,
     };
     let plan = match Plan::read(&tables, &request) {
         // Who asked for a list that turned out empty is told so as usage.
@@ -50,9 +55,40 @@ fn nodereboot(args: Args) -> anyhow::Result<u8> {
         return Ok(speaker.dry_run(&plan));
     }
     speaker.begin(&plan, &request.options);
+    follow(speaker, || node_reboot::carry_out(plan))
+}
+
+/// Without root's rights no table can be read: the privileged entry does it, and tells us.
+fn for_user(
+    args: &Args,
+    speaker: Speaker<'_>,
+    options: Options,
+    range: &str,
+    caller: Caller,
+) -> anyhow::Result<u8> {
+    let nodes = match args.all {
+        true => Vec::new(),
+        false => privileged::words(range).map_err(Usage)?,
+    };
+    let request = Request {
+        nodes,
+        options,
+        caller,
+    };
+    if args.dry_run {
+        return Ok(privileged::show(&request)?);
+    }
+    follow(speaker, || privileged::start(&request, args.max_nodes))
+}
+
+/// Says what becomes of each node, to the end.
+fn follow(
+    mut speaker: Speaker<'_>,
+    start: impl FnOnce() -> Result<Handle, Refused>,
+) -> anyhow::Result<u8> {
     // From here on a signal ends the run in the orderly way.
     let interrupt = Interrupt::new().context("signals")?;
-    let mut handle = node_reboot::carry_out(plan)?;
+    let mut handle = start()?;
     while !handle.is_ended() {
         let ready = handle
             .wait_for(&[interrupt.as_fd()], None)
@@ -64,7 +100,7 @@ fn nodereboot(args: Args) -> anyhow::Result<u8> {
         handle
             .poll_notes()
             .iter()
-            .for_each(|note| complain(NAME, note));
+            .for_each(|note| speaker.note(note));
         settled.iter().for_each(|result| speaker.settled(result));
     }
     speaker.finish(&handle.finish())

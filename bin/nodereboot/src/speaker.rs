@@ -1,8 +1,10 @@
 //! Everything that this program prints: records to standard output, the rest to standard error.
 
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use anyhow::Context;
+use node_reboot::privileged::Answers;
 use node_reboot::{NodeResult, Options, Plan, Results, Status};
 use program::{Output, Progress, StatusFd, complain, escape, exit};
 
@@ -17,6 +19,8 @@ pub(crate) struct Speaker<'a> {
     out: Output,
     progress: Progress,
     status: Option<StatusFd>,
+    /// To whoever had us run with privilege.
+    answers: Option<Answers>,
     started: Instant,
     nodes: usize,
     done: usize,
@@ -24,7 +28,10 @@ pub(crate) struct Speaker<'a> {
 }
 
 impl<'a> Speaker<'a> {
-    pub(crate) fn new(args: &'a Args) -> anyhow::Result<Speaker<'a>> {
+    pub(crate) fn new(args: &'a Args, pipe: Option<OwnedFd>) -> anyhow::Result<Speaker<'a>> {
+        let answers = pipe
+            .map(|pipe| Answers::new(pipe, args.status_more))
+            .transpose();
         let adopt = |fd| {
             fork_worker::inherited::adopt_writable(fd).with_context(|| format!("--status-fd: {fd}"))
         };
@@ -36,6 +43,7 @@ impl<'a> Speaker<'a> {
             out: Output::new(),
             progress: Progress::new(),
             status: args.status_fd.map(adopt).transpose()?.map(StatusFd::new),
+            answers: answers.context("REBOOTPIPENO")?,
             started: Instant::now(),
             nodes: 0,
             done: 0,
@@ -70,7 +78,7 @@ impl<'a> Speaker<'a> {
     pub(crate) fn begin(&mut self, plan: &Plan, options: &Options) {
         let nodes = plan.begun().count();
         self.nodes = nodes + plan.settled().len();
-        if self.args.silent || nodes == 0 {
+        if self.args.silent || self.is_told_on() || nodes == 0 {
             return;
         }
         let beginning = options.beginning(nodes).as_secs();
@@ -84,8 +92,24 @@ impl<'a> Speaker<'a> {
         complain(NAME, &text);
     }
 
+    /// What is being done.
+    pub(crate) fn note(&mut self, note: &str) {
+        match &mut self.answers {
+            Some(answers) if self.args.status_more => answers.note(note),
+            _ => complain(NAME, note),
+        }
+    }
+
+    /// True if our caller says everything, so that we need not.
+    fn is_told_on(&self) -> bool {
+        self.answers.is_some() && self.args.status_more
+    }
+
     pub(crate) fn settled(&mut self, result: &NodeResult) {
         self.progress.clear();
+        if let Some(answers) = &mut self.answers {
+            answers.settled(result);
+        }
         if let Some(fd) = &mut self.status {
             // All of ours fit a byte.
             fd.settled(
@@ -100,14 +124,14 @@ impl<'a> Speaker<'a> {
         } else if result.status == Status::DONE {
             self.out.line(&text);
         }
-        if failed || (result.status != Status::DONE && !self.args.silent) {
+        if !self.is_told_on() && (failed || (result.status != Status::DONE && !self.args.silent)) {
             complain(NAME, &text);
         }
         match failed {
             true => self.failed += 1,
             false => self.done += 1,
         }
-        if !self.args.silent {
+        if !self.args.silent && !self.is_told_on() {
             let left = self.nodes.saturating_sub(self.done + self.failed);
             let text = format!("{} done, {} failed, {left} to go", self.done, self.failed);
             self.progress.show(&text);
@@ -132,7 +156,12 @@ impl<'a> Speaker<'a> {
             text.push_str(&format!("; {skipped} left out{}", listed(&left_out)));
         }
         text.push_str(&format!("; {failed} failed{}", listed(&folded)));
-        complain(NAME, &text);
+        if !self.is_told_on() {
+            complain(NAME, &text);
+        }
+        if let Some(answers) = self.answers.take() {
+            answers.finish();
+        }
         self.out.finish().context("standard output")?;
         Ok(match failed {
             0 => exit::DONE,

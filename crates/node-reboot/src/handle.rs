@@ -14,6 +14,7 @@ use crate::Refused;
 use crate::line::{Line, Reader};
 use crate::outlet::Outlet;
 use crate::plan::Plan;
+use crate::privileged;
 use crate::request::Request;
 use crate::supervisor;
 use crate::verdict::{NodeResult, Status};
@@ -40,6 +41,7 @@ pub struct Handle {
     reader: Reader,
     /// Asked for and not heard of.
     missing: BTreeSet<String>,
+    words: bool,
     results: Results,
     fresh: Vec<NodeResult>,
     notes: Vec<String>,
@@ -54,11 +56,16 @@ impl Results {
     }
 }
 
-/// Starts a reboot of a set of nodes and returns at once. The permission is looked at first.
+/// Starts a reboot of a set of nodes and returns at once. The permission is looked at first. Without
+/// root's rights the privileged entry does it: see [`privileged::start`].
 ///
 /// # Errors
 /// [`Refused`]: nothing was tried for any node. What concerns one node is that node's result.
 pub fn start(tables: &Tables, request: &Request) -> Result<Handle, Refused> {
+    if request.caller.effective != 0 {
+        // The caller has said how many it means.
+        return privileged::start(request, Some(usize::MAX));
+    }
     carry_out(Plan::read(tables, request)?)
 }
 
@@ -75,7 +82,7 @@ pub fn carry_out(plan: Plan) -> Result<Handle, Refused> {
         let outlet = Outlet::new(writer, true).map_err(|error| error.to_string())?;
         supervisor::carry_out(plan, outlet)
     });
-    Handle::over(reader, nodes, job.keep(fd), GRACE)
+    Handle::over(reader, nodes, false, job.keep(fd), GRACE)
 }
 
 /// Waits until every node is settled.
@@ -91,10 +98,13 @@ pub fn wait(mut handle: Handle) -> Results {
 }
 
 impl Handle {
-    /// Over the reading end of a pipe whose other end `job` holds.
+    /// Over the reading end of a pipe whose other end `job` holds. `words`: the other side makes nodes
+    /// of the names, so others may be heard of, and if any was, and the job ended well, a name that was
+    /// not is no node.
     pub(crate) fn over(
         reader: OwnedFd,
         nodes: BTreeSet<String>,
+        words: bool,
         job: Job,
         grace: Duration,
     ) -> Result<Handle, Refused> {
@@ -114,6 +124,7 @@ impl Handle {
             ended: None,
             reader: Reader::default(),
             missing: nodes,
+            words,
             results: Results::default(),
             fresh: Vec::new(),
             notes: Vec::new(),
@@ -223,6 +234,7 @@ impl Handle {
                 Line::Note(text) => self.notes.push(text),
                 Line::Settled(result) => {
                     let known = self.missing.remove(&result.node)
+                        || self.words
                         || self.results.nodes.contains_key(&result.node);
                     // Nobody asked for it.
                     if known {
@@ -236,6 +248,9 @@ impl Handle {
 
     /// Whoever was not heard of has failed.
     fn bury(&mut self) {
+        if self.words && matches!(self.ended, Some(Ok(()))) && !self.results.nodes.is_empty() {
+            return self.missing.clear();
+        }
         let why = match &self.ended {
             Some(Err(failure)) => failure.to_string(),
             _ => "nothing was reported of it".into(),

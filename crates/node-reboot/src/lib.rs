@@ -23,6 +23,7 @@ mod pace;
 pub mod permission;
 mod plan;
 mod power;
+pub mod privileged;
 mod request;
 mod route;
 mod rpower;

@@ -60,6 +60,23 @@ impl Limits {
         "power",
     ];
 
+    /// Each limit with its name, in that order.
+    pub(crate) fn named(&self) -> [(&'static str, Duration); 10] {
+        let values = [
+            self.boot,
+            self.configure,
+            self.port,
+            self.ssh,
+            self.down,
+            self.prepare,
+            self.soft,
+            self.off,
+            self.on,
+            self.power,
+        ];
+        std::array::from_fn(|at| (Limits::NAMES[at], values[at]))
+    }
+
     /// Sets one limit from `NAME=SECONDS`.
     ///
     /// # Errors

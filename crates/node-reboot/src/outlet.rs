@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -67,6 +68,24 @@ impl Outlet {
     /// True if the reader has not taken everything.
     pub(crate) fn is_behind(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// As [`Outlet::drain`], for no longer than `limit`: for a reader who may not mean well.
+    pub(crate) fn drain_for(mut self, limit: Duration) {
+        let end = Instant::now() + limit;
+        self.push();
+        while self.is_behind() {
+            let left = end.saturating_duration_since(Instant::now());
+            let (Some(pipe), false) = (&self.pipe, left.is_zero()) else {
+                return;
+            };
+            let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            let mut polled = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
+            match poll(&mut polled, left) {
+                Ok(_) | Err(Errno::EINTR) => self.push(),
+                Err(_) => return,
+            }
+        }
     }
 
     /// Waits until the reader has everything or is gone. For the end, when nothing else is to do.

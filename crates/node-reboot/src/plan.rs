@@ -42,8 +42,8 @@ impl Plan {
     /// # Errors
     /// [`Refused`]: nothing will be done for any node.
     pub fn read(tables: &Tables, request: &Request) -> Result<Plan, Refused> {
-        permission::check(tables, &request.caller, &request.nodes)?;
         let options = &request.options;
+        permission::check(tables, &request.caller, &request.nodes, options)?;
         let names = known(tables, &request.nodes)?;
         let mut plan = Plan {
             nodes: Vec::new(),

@@ -73,12 +73,12 @@ fn make_world(own: &Path, dir: &Path, options: &[OsString]) {
         "nodereboot-priv",
         bit,
     );
-    if !has("missing") {
-        install(
-            own,
-            "nodereboot",
-            if has("writable") { 0o775 } else { 0o755 },
-        );
+    if has("real") {
+        install(&own.with_file_name("nodereboot"), "nodereboot", 0o755);
+        cluster(dir);
+    } else if !has("missing") {
+        let mode = if has("writable") { 0o775 } else { 0o755 };
+        install(own, "nodereboot", mode);
     }
     std::fs::write(Path::new(PLACE).join("where"), dir.to_str().expect("text")).expect("where");
     let passwd = dir.join("passwd");
@@ -89,6 +89,28 @@ fn make_world(own: &Path, dir: &Path, options: &[OsString]) {
     if has("nosuid") {
         let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID;
         mount(none, PLACE, none, flags, none).expect("remount");
+    }
+}
+
+/// Tables where xCAT has them, its power command, and sudo's rule; no runtime directory of this host's.
+fn cluster(dir: &Path) {
+    let none: Option<&str> = None;
+    let mode = Some("mode=755");
+    mount(Some("tmpfs"), "/opt", Some("tmpfs"), MsFlags::empty(), mode).expect("tmpfs");
+    // One for all worlds of this directory, as a host has it.
+    mount(Some(&dir.join("run")), "/run", none, MsFlags::MS_BIND, none).expect("bind");
+    for directory in ["/opt/xcat/cfg", "/opt/xcat/bin"] {
+        std::fs::create_dir_all(directory).expect("mkdir");
+    }
+    std::fs::copy(dir.join("rpower"), "/opt/xcat/bin/rpower").expect("rpower");
+    let bind = |from: &str, to: &str| {
+        mount(Some(&dir.join(from)), to, none, MsFlags::MS_BIND, none).expect("bind");
+    };
+    bind("tables", "/opt/xcat/cfg");
+    bind("group", "/etc/group");
+    bind("shadow", "/etc/shadow");
+    if dir.join("sudoers").exists() {
+        bind("sudoers", "/etc/sudoers");
     }
 }
 
@@ -104,6 +126,7 @@ fn attack(states: &[OsString], arguments: &[OsString]) -> ! {
     let mut environment: Vec<Vec<u8>> = Vec::new();
     let mut wrapper: Vec<&str> = Vec::new();
     let mut no_arguments = false;
+    let mut front = false;
     for state in states {
         let state = state.to_str().expect("text");
         let (name, value) = state.split_once('=').unwrap_or((state, ""));
@@ -135,6 +158,7 @@ fn attack(states: &[OsString], arguments: &[OsString]) -> ! {
             "alarm" => drop(nix::unistd::alarm::set(value.parse().expect("seconds"))),
             "umask" => drop(umask(Mode::empty())),
             "no-arguments" => no_arguments = true,
+            "front" => front = true,
             "no-new-privileges" => nix::sys::prctl::set_no_new_privs().expect("prctl"),
             "traced" => wrapper = vec!["/usr/bin/strace", "-f", "-o", "/dev/null"],
             "deleted" => {
@@ -199,7 +223,12 @@ fn attack(states: &[OsString], arguments: &[OsString]) -> ! {
             other => panic!("{other}: no such state"),
         }
     }
-    let program = Path::new(PLACE).join("nodereboot-priv");
+    let name = if front {
+        "nodereboot"
+    } else {
+        "nodereboot-priv"
+    };
+    let program = Path::new(PLACE).join(name);
     let mut words: Vec<OsString> = wrapper.iter().map(OsString::from).collect();
     words.push(program.into());
     let path = text(words[0].clone());
