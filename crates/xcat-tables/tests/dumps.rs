@@ -302,6 +302,11 @@ fn every_fixture_survives_dump_and_restore() {
             to.tables.create_missing().unwrap();
             for table in xcat_tables::table_names() {
                 let dump = from.tables.dump(table).unwrap();
+                // Each empty table costs a server three connections, and shows nothing new.
+                let empty = dump.iter().filter(|byte| **byte == b'\n').count() == 1;
+                if empty && from.engine == Engine::Pg {
+                    continue;
+                }
                 to.tables.restore(table, table, &dump, false).unwrap();
                 assert_eq!(to.tables.dump(table).unwrap(), dump, "{name}/{table}");
             }
