@@ -91,6 +91,12 @@ impl Settings {
         })
     }
 
+    /// The same with the pins of BMCs in another directory.
+    #[must_use]
+    pub fn with_pins(self, pins: PathBuf) -> Settings {
+        Settings { pins, ..self }
+    }
+
     /// The bounds.
     pub fn limits(&self) -> Limits {
         self.limits
