@@ -103,6 +103,16 @@ impl Running {
         self.stderr.wait(text)
     }
 
+    /// The next line of standard output, with its end.
+    #[track_caller]
+    pub fn next_stdout(&mut self) -> String {
+        let line = self.stdout.incoming.recv_timeout(PATIENCE);
+        let line =
+            line.unwrap_or_else(|_| panic!("no further line: {}", self.stdout.seen.concat()));
+        self.stdout.seen.push(line.clone());
+        line
+    }
+
     /// True if such a line comes before the output ends.
     pub fn stdout_has(&mut self, text: &str) -> bool {
         while let Ok(line) = self.stdout.incoming.recv_timeout(PATIENCE) {

@@ -1,11 +1,12 @@
 //! What was typed.
 
+use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use node_reboot::{BootDevice, Limits, MaxFail, Options};
+use node_reboot::{BootDevice, Certificates, Limits, MaxFail, Options};
 
 /// Reboots nodes: by ssh where that works, by their power where it does not.
 #[derive(Debug, Parser)]
@@ -80,6 +81,18 @@ pub(crate) struct Args {
     /// Give a step so many seconds
     #[arg(long = "limit", value_name = "STEP=SECS")]
     pub(crate) limits: Vec<String>,
+    /// Believe management controllers whose certificates this CA has signed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Take over a changed key of a management controller
+    #[arg(long, conflicts_with = "ca")]
+    pub(crate) accept_new_cert: bool,
+    /// Believe any management controller
+    #[arg(long, conflicts_with_all = ["ca", "accept_new_cert"])]
+    pub(crate) insecure: bool,
+    /// Nodes whose management controllers know only old TLS suites
+    #[arg(long, value_name = "NODERANGE")]
+    pub(crate) old_tls: Option<String>,
     /// Ask (on a terminal) or refuse if there are more nodes
     #[arg(long, value_name = "N")]
     pub(crate) max_nodes: Option<usize>,
@@ -151,6 +164,14 @@ impl Args {
             canary: self.canary,
             max_fail: self.max_fail,
             limits,
+            certificates: match (&self.ca, self.insecure) {
+                (Some(file), _) => Certificates::Authority(file.clone()),
+                (None, true) => Certificates::Insecure,
+                (None, false) => Certificates::FirstSeen {
+                    accept_new: self.accept_new_cert,
+                },
+            },
+            old_tls: BTreeSet::new(),
             notes: self.verbose || self.debug,
         })
     }

@@ -25,7 +25,8 @@ fn nodereboot(args: Args) -> anyhow::Result<u8> {
     // Before anything of ours is opened and could get the number of that or of --status-fd.
     let pipe = privileged::adopt(&caller)?;
     let mut speaker = Speaker::new(&args, pipe)?;
-    let options = args.options().map_err(Usage)?;
+    // Wrong usage comes before wrong tables.
+    let mut options = args.options().map_err(Usage)?;
     let range = args.range().ok_or_else(|| {
         Usage("NODERANGE: is required, or -e or -a (-h shows the usage)".to_string())
     })?;
@@ -41,6 +42,10 @@ fn nodereboot(args: Args) -> anyhow::Result<u8> {
         return Err(Usage(format!("{range}: names no node")).into());
     }
     program::guard(nodes.len(), args.most(), "reboot")?;
+    if let Some(range) = &args.old_tls {
+        let found = tables.expand(range, &noderange::Options::default())?;
+        options.old_tls = found.nodes;
+    }
     let request = Request {
         nodes,
         options,

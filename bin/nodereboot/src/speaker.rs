@@ -81,6 +81,12 @@ impl<'a> Speaker<'a> {
         if self.args.silent || self.is_told_on() || nodes == 0 {
             return;
         }
+        if self.args.insecure {
+            complain(
+                NAME,
+                "certificates of management controllers are not looked at",
+            );
+        }
         let beginning = options.beginning(nodes).as_secs();
         let each = options
             .wait

@@ -106,6 +106,10 @@ impl Climber {
         let watching = matches!(self.state, State::GoingDown | State::ComingUp);
         let seen = match said {
             Said::Done => return Some(Event::Done),
+            Said::DoneBut(text) => {
+                self.trail.push(text);
+                return Some(Event::Done);
+            }
             Said::Started => return Some(Event::Started),
             Said::Failed(why) => return self.failed(step, why, now),
             Said::Reading(text) => {

@@ -49,6 +49,9 @@ pub enum Refused {
     /// Who waits for which node could not be found out.
     #[error(transparent)]
     Claims(#[from] node_report::Error),
+    /// The settings for management controllers cannot be used.
+    #[error(transparent)]
+    Controllers(#[from] bmc::Error),
     /// The system refused something.
     #[error("{0}: {1}")]
     System(&'static str, #[source] std::io::Error),

@@ -10,6 +10,7 @@
 //! boot command in the place of all three; which nodes run a system that must not be rebooted unasked.
 
 mod climber;
+mod controller;
 mod error;
 mod evidence;
 mod handle;
@@ -37,6 +38,7 @@ mod verdict;
 mod virsh;
 mod words;
 
+pub use bmc::Certificates;
 pub use error::{Error, Refused};
 pub use handle::{Handle, Results, carry_out, start, wait};
 pub use hook::Hook;

@@ -21,6 +21,8 @@ use crate::virsh::Guest;
 
 /// Where ssh servers listen.
 const SSH_PORT: u16 = 22;
+/// Kinds of management that we speak ourselves.
+const SPOKEN: [&str; 3] = ["ipmi", "openbmc", "redfish"];
 /// What `nodelist.status` says of a node that waits in genesis to be told its next step.
 const WAITING: [&str; 2] = ["standingby", "shell"];
 
@@ -162,8 +164,10 @@ impl Plan {
         let chassis = chassis(tables, &names)?;
         let states = tables.attribute("nodelist", "status", &names)?;
         let addresses = addresses(tables, &names)?;
+        let mut controllers = self.controllers(tables, &kinds)?;
         for name in names {
-            let route = match self.route(&name, kinds.get(&name), hosts.get(&name)) {
+            let controller = controllers.remove(&name);
+            let route = match self.route(&name, kinds.get(&name), hosts.get(&name), controller) {
                 Ok(route) => route,
                 Err(why) => {
                     self.settle(&name, Status::NOT_STARTED, why);
@@ -190,11 +194,36 @@ impl Plan {
         Ok(())
     }
 
+    /// The management controllers that we speak with, where the site has no command of its own.
+    fn controllers(
+        &mut self,
+        tables: &Tables,
+        kinds: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Result<bmc::Target, bmc::Error>>, Refused> {
+        let spoken = kinds
+            .iter()
+            .filter(|(_, kind)| SPOKEN.contains(&kind.as_str()));
+        let names: Vec<String> = spoken.map(|(name, _)| name.clone()).collect();
+        if names.is_empty() || self.ways.hook.is_some() {
+            return Ok(BTreeMap::new());
+        }
+        let options = &self.options;
+        let limits = bmc::Limits {
+            total: options.limits.power,
+            ..bmc::Limits::default()
+        };
+        let certificates = options.certificates.clone();
+        let settings = bmc::Settings::new(certificates, options.old_tls.clone(), limits)?;
+        self.ways.bmc = Some(settings);
+        Ok(bmc::targets(tables, &names)?)
+    }
+
     fn route(
         &self,
         name: &str,
         kind: Option<&String>,
         host: Option<&String>,
+        controller: Option<Result<bmc::Target, bmc::Error>>,
     ) -> Result<Route, String> {
         if self.ways.hook.is_some() {
             return Ok(Route::Hook);
@@ -207,11 +236,12 @@ impl Plan {
                 ),
             };
         };
-        let route = match (kind.as_str(), host) {
-            ("kvm", Some(host)) => Guest::new(host, name).map(Route::Virsh),
-            ("kvm", None) => Err("is a kvm guest without vm.host".into()),
+        let route = match (kind.as_str(), host, controller) {
+            (_, _, Some(found)) => found.map(Route::Bmc).map_err(|error| error.to_string()),
+            ("kvm", Some(host), _) => Guest::new(host, name).map(Route::Virsh),
+            ("kvm", None, _) => Err("is a kvm guest without vm.host".into()),
             _ if self.ways.rpower.is_some() => Ok(Route::Rpower),
-            (kind, _) => Err(format!("nothing here switches the power of {kind} nodes")),
+            (kind, ..) => Err(format!("nothing here switches the power of {kind} nodes")),
         };
         match route {
             Err(_) if self.options.force => Ok(Route::None),
@@ -264,6 +294,7 @@ fn ways(tables: &Tables) -> Result<Ways, Refused> {
     let command = program::paths::xcat_command;
     Ok(Ways {
         hook,
+        bmc: None,
         rpower: command("rpower").map(|rpower| Rpower::new(rpower, tables)),
         rsetboot: command("rsetboot"),
         updatenode: command("updatenode"),

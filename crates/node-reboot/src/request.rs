@@ -1,6 +1,9 @@
 //! What a caller asks for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use bmc::Certificates;
 
 use crate::limits::Limits;
 
@@ -79,6 +82,10 @@ pub struct Options {
     pub max_fail: Option<MaxFail>,
     /// How long each rung of the ladder may take.
     pub limits: Limits,
+    /// Which management controllers are believed to be who they say.
+    pub certificates: Certificates,
+    /// Nodes whose controllers know only the TLS suites of the last decade.
+    pub old_tls: BTreeSet<String>,
     /// Tell what is done with each node.
     pub notes: bool,
 }
@@ -125,6 +132,8 @@ impl Default for Options {
             canary: 0,
             max_fail: None,
             limits: Limits::default(),
+            certificates: Certificates::FirstSeen { accept_new: false },
+            old_tls: BTreeSet::new(),
             notes: false,
         }
     }

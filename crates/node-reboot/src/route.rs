@@ -19,6 +19,8 @@ pub(crate) enum Route {
     Rpower,
     /// `virsh` on its host.
     Virsh(Guest),
+    /// Its management controller, which we speak with ourselves.
+    Bmc(bmc::Target),
 }
 
 /// What several nodes' routes share.
@@ -26,6 +28,8 @@ pub(crate) enum Route {
 pub(crate) struct Ways {
     /// The site's boot command.
     pub(crate) hook: Option<Hook>,
+    /// What holds for all management controllers.
+    pub(crate) bmc: Option<bmc::Settings>,
     /// xCAT's power command.
     pub(crate) rpower: Option<Rpower>,
     /// xCAT's `rsetboot`.
@@ -58,7 +62,7 @@ impl Route {
             Route::None => Power::None,
             Route::Hook => Power::Whole,
             Route::Rpower => Power::Hard,
-            Route::Virsh(_) => Power::Soft,
+            Route::Virsh(_) | Route::Bmc(_) => Power::Soft,
         }
     }
 
@@ -69,6 +73,7 @@ impl Route {
             Route::Hook => "the site's boot command",
             Route::Rpower => "xCAT's rpower",
             Route::Virsh(_) => "virsh on its host",
+            Route::Bmc(_) => "its management controller",
         }
     }
 }

@@ -12,10 +12,10 @@ use crate::ladder::State;
 use crate::request::{BootDevice, Options};
 use crate::route::{Node, Route, Ways};
 use crate::rpower::{self, Failed};
-use crate::{answers_ssh, shell};
+use crate::{answers_ssh, controller, shell};
 
 /// Two readings of a node's power that are to be equal are this far apart.
-const BETWEEN: Duration = Duration::from_millis(500);
+pub(crate) const BETWEEN: Duration = Duration::from_millis(500);
 
 /// The kinds of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +51,8 @@ pub(crate) enum Step {
 pub(crate) enum Said {
     /// It is done.
     Done,
+    /// It is done, but.
+    DoneBut(String),
     /// It was asked for and takes time.
     Started,
     /// It failed.
@@ -142,6 +144,7 @@ impl Said {
     pub(crate) fn line(&self) -> String {
         let (word, text) = match self {
             Said::Done => ("done", ""),
+            Said::DoneBut(text) => ("done-but", text.as_str()),
             Said::Started => ("started", ""),
             Said::Failed(why) => ("failed", why.as_str()),
             Said::Open => ("open", ""),
@@ -158,6 +161,7 @@ impl Said {
         let (word, text) = line.split_once(' ')?;
         Some(match word {
             "done" => Said::Done,
+            "done-but" => Said::DoneBut(text.into()),
             "started" => Said::Started,
             "failed" => Said::Failed(text.into()),
             "open" => Said::Open,
@@ -357,9 +361,16 @@ impl Work {
                 }
                 _ => Err("a guest has no one-shot boot device".into()),
             },
+            Route::Bmc(target) => self.controller(target),
             route => Err(format!("{} has no such step", route.words())),
         };
         done.unwrap_or_else(Said::Failed)
+    }
+
+    fn controller(&self, target: &bmc::Target) -> Result<Said, String> {
+        let settings = self.shared.ways.bmc.as_ref().ok_or("no settings")?;
+        controller::act(self.step, self.shared.options.boot, target, settings)
+            .map_err(|error| error.to_string())
     }
 
     fn statuses(&self) -> Vec<(usize, Said)> {

@@ -29,6 +29,9 @@ const SETS: usize = 4;
 /// How long lines may wait for a reader that is behind, before they are offered again.
 const OFFER: Duration = Duration::from_millis(200);
 
+/// The way of nodes whose management controllers we speak with.
+const CONTROLLERS: u8 = 5;
+
 /// Carries a plan out to its end.
 pub(crate) fn carry_out(plan: Plan, outlet: Outlet) -> Result<String, String> {
     let mut supervisor = Supervisor::new(plan, outlet)?;
@@ -490,10 +493,11 @@ fn way(step: Step, route: &Route) -> u8 {
         (_, Route::Hook) => 2,
         (_, Route::Rpower) => 3,
         (_, Route::Virsh(_)) => 4,
+        (_, Route::Bmc(_)) => CONTROLLERS,
     }
 }
 
 /// True for exchanges with management controllers, which wait rather than work.
 fn is_power(way: u8) -> bool {
-    way > 4
+    way == CONTROLLERS
 }
