@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use scenarios::{Cluster, Finished, Running, parts};
+use scenarios::{Cluster, Finished, Running};
 use simulators::{Bmcs, Config, Fault, Flavour, Group, Nodes, Power, Rule};
 
 /// A password that every layer has to leave alone.
@@ -443,6 +443,8 @@ fn storm(faults: &BTreeMap<usize, Rule>, first: Ipv4Addr) -> Storm {
             seen.append(&mut pids);
             seen.sort_unstable();
             seen.dedup();
+            // A look at every process of the tree costs as much as some of the work.
+            std::thread::sleep(Duration::from_millis(500));
         }
         (most, seen)
     });
@@ -478,9 +480,6 @@ fn pss(pid: u32) -> u64 {
 
 #[test]
 fn a_thousand_controllers_of_which_one_in_twenty_is_faulty() {
-    if !parts::root() {
-        return;
-    }
     let faults: BTreeMap<usize, (Rule, i32)> = mixed()
         .into_iter()
         .cycle()
@@ -492,8 +491,12 @@ fn a_thousand_controllers_of_which_one_in_twenty_is_faulty() {
         .iter()
         .map(|(i, (rule, _))| (*i, rule.clone()))
         .collect();
-    let healthy = storm(&BTreeMap::new(), Ipv4Addr::new(127, 2, 32, 1));
-    let mixed = storm(&rules, Ipv4Addr::new(127, 2, 48, 1));
+    // At the same time: whatever else this machine does slows both.
+    let (healthy, mixed) = std::thread::scope(|scope| {
+        let healthy = scope.spawn(|| storm(&BTreeMap::new(), Ipv4Addr::new(127, 2, 32, 1)));
+        let mixed = storm(&rules, Ipv4Addr::new(127, 2, 48, 1));
+        (healthy.join().unwrap(), mixed)
+    });
     assert!(healthy.numbers.values().all(|status| *status == 0));
     for i in 0..STORM {
         let node = format!("n{}", i + 1);

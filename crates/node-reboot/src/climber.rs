@@ -111,6 +111,8 @@ impl Climber {
                 return Some(Event::Done);
             }
             Said::Started => return Some(Event::Started),
+            // The child that was to ask has failed: as good as ssh itself.
+            Said::Failed(why) if watching && step == Step::BootId => Seen::NoSsh(why),
             Said::Failed(why) => return self.failed(step, why, now),
             Said::Reading(text) => {
                 self.reading = text;
@@ -216,6 +218,11 @@ impl Climber {
             }
             _ => trail,
         }
+    }
+
+    /// The status that a later one is told by, as `TIME|STATUS`, once it has been read.
+    pub(crate) fn status(&self) -> Option<&str> {
+        self.status.as_deref()
     }
 
     fn rules_allow_ssh(&self) -> bool {

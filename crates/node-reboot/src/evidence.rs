@@ -3,6 +3,9 @@
 
 use crate::ladder::Event;
 
+/// What is said of a node whose port does not answer.
+const SILENT: &str = "its ssh port does not answer";
+
 /// What was seen of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
@@ -25,6 +28,8 @@ pub(crate) struct Evidence {
     before: Option<String>,
     /// It was seen without power, or without its ssh port.
     gone: bool,
+    /// How often ssh failed while its port was open, since the port was last closed.
+    refusals: u8,
     /// The last thing seen, for people.
     last: String,
 }
@@ -54,7 +59,7 @@ impl Evidence {
         match seen {
             Seen::Closed => {
                 self.gone = true;
-                self.last = "its ssh port does not answer".into();
+                self.last = SILENT.into();
                 Some(Event::Closed)
             }
             Seen::BootId(id) if self.before.as_ref() != Some(id) => Some(Event::Up),
@@ -67,11 +72,20 @@ impl Evidence {
         match seen {
             Seen::Closed => {
                 self.gone = true;
-                self.last = "its ssh port does not answer".into();
+                self.refusals = 0;
+                self.last = SILENT.into();
                 None
             }
+            // No key there: closed and opened again is what can be known. That ssh failed may also mean
+            // that it has gone again, so it must be open still; and where there was a key before, one
+            // failure is not enough.
+            Seen::Open if self.gone && self.refusals > u8::from(self.before.is_some()) => {
+                Some(Event::Up)
+            }
             Seen::Open => {
-                self.last = "its ssh port answers".into();
+                if self.last.is_empty() || self.last == SILENT {
+                    self.last = "its ssh port answers".into();
+                }
                 None
             }
             Seen::BootId(id) => match &self.before {
@@ -85,10 +99,13 @@ impl Evidence {
                 }
                 _ => Some(Event::Up),
             },
-            // No key there: closed and opened again is what can be known.
-            Seen::NoSsh(_) if self.gone => Some(Event::Up),
             Seen::NoSsh(why) => {
-                self.last = format!("nobody saw it go down, and ssh says: {why}");
+                self.refusals = self.refusals.saturating_add(1);
+                let unseen = match self.gone {
+                    true => "its ssh port answers",
+                    false => "nobody saw it go down",
+                };
+                self.last = format!("{unseen}, and {why}");
                 None
             }
             Seen::Status(status) if status == "booted" => Some(Event::Up),
@@ -130,7 +147,28 @@ mod tests {
         assert_eq!(evidence.coming_up(&refused()), None);
         assert_eq!(evidence.coming_up(&Seen::Closed), None);
         assert_eq!(evidence.coming_up(&Seen::Open), None);
-        assert_eq!(evidence.coming_up(&refused()), Some(Event::Up));
+        assert_eq!(evidence.coming_up(&refused()), None);
+        assert_eq!(evidence.coming_up(&Seen::Open), Some(Event::Up));
+    }
+
+    #[test]
+    fn a_failure_of_ssh_on_the_way_down_is_not_up() {
+        let mut evidence = Evidence::default();
+        evidence.was("a".into());
+        for seen in [
+            Seen::Closed,
+            Seen::Open,
+            refused(),
+            Seen::Closed,
+            Seen::Open,
+            refused(),
+        ] {
+            assert_eq!(evidence.coming_up(&seen), None, "{seen:?}");
+        }
+        // A key that worked before is missed twice.
+        assert_eq!(evidence.coming_up(&Seen::Open), None);
+        assert_eq!(evidence.coming_up(&refused()), None);
+        assert_eq!(evidence.coming_up(&Seen::Open), Some(Event::Up));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use fork_worker::command::{self, Spec};
 
 /// Never a question, never a forwarded anything. A host key that is new is taken, one that has
 /// changed is refused: such a node is rebooted by its power.
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 9] = [
     "-oBatchMode=yes",
     "-oConnectTimeout=10",
     "-oConnectionAttempts=1",
     "-oServerAliveInterval=5",
+    "-oServerAliveCountMax=1",
     "-oStrictHostKeyChecking=accept-new",
     "-oForwardAgent=no",
     "-oForwardX11=no",

@@ -405,6 +405,8 @@ pub(crate) struct Flight {
     pub(crate) way: u8,
     /// It may take several nodes.
     pub(crate) set: bool,
+    /// The state of its node, if its answer counts in that state alone and nobody waits for it.
+    pub(crate) aside: Option<State>,
     /// The numbers of its nodes that it has not spoken of.
     pub(crate) left: BTreeSet<usize>,
 }

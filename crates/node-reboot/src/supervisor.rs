@@ -213,12 +213,10 @@ impl Supervisor {
             return;
         };
         let step = climber.enter(state, limit, now);
-        if options.notes {
-            let within = limit.map(|limit| format!(" (limit {} s)", limit.as_secs()));
-            let within = within.unwrap_or_default();
-            let text = format!("{}: {}{within}", climber.node.name, state.doing());
-            self.outlet.say(&Line::Note(text));
-        }
+        let within = limit.map(|limit| format!(" (limit {} s)", limit.as_secs()));
+        let within = within.unwrap_or_default();
+        let text = format!("{}: {}{within}", climber.node.name, state.doing());
+        self.note(text);
         self.set_timer(number);
         if state == State::ComingUp && self.statuses {
             // Its status of now is what a later one is told by.
@@ -226,6 +224,12 @@ impl Supervisor {
         }
         if let Some(step) = step {
             self.want(number, step);
+        }
+    }
+
+    fn note(&mut self, text: String) {
+        if self.shared.options.notes {
+            self.outlet.say(&Line::Note(text));
         }
     }
 
@@ -374,6 +378,7 @@ impl Supervisor {
                 step,
                 way,
                 set,
+                aside: None,
                 left,
             },
         );
@@ -384,11 +389,11 @@ impl Supervisor {
         let Some(flight) = self.flights.get_mut(&event.child) else {
             return;
         };
-        let step = flight.step;
+        let (step, aside) = (flight.step, flight.aside);
         match event.what {
             What::Line(line) => {
                 if let Some((number, said)) = flight.read(&line) {
-                    self.said(number, step, said);
+                    self.said(number, step, aside, said);
                 }
             }
             What::Ended(end) => {
@@ -399,35 +404,60 @@ impl Supervisor {
                     Err(failure) => failure.to_string(),
                 };
                 for number in left {
-                    self.said(number, step, Said::Failed(why.clone()));
+                    self.said(number, step, aside, Said::Failed(why.clone()));
                 }
             }
         }
     }
 
-    fn said(&mut self, number: usize, step: Step, said: Said) {
+    fn said(&mut self, number: usize, step: Step, aside: Option<State>, said: Said) {
         let now = Instant::now();
         let Some(climber) = self.climbers.get_mut(number) else {
             return;
         };
-        if matches!(climber.state, State::Settled(_)) {
+        let elsewhere = aside.is_some_and(|state| state != climber.state);
+        if elsewhere || matches!(climber.state, State::Settled(_)) {
             return;
         }
-        if step != Step::Statuses {
+        if step != Step::Statuses && aside.is_none() {
             self.awaited.remove(&number);
         }
         let mut ask = false;
+        let node = Rc::clone(&climber.node);
         let watched = climber.state.is_watched();
+        let knew = climber.status().is_some();
         let event = climber.judge(step, said, now, &mut ask);
         if let Some(event) = event {
             return self.event(number, event);
         }
-        if ask {
-            self.want(number, Step::BootId);
-        } else if watched && step != Step::Statuses {
+        if watched && step != Step::Statuses && aside.is_none() {
             climber.look_again(now);
         }
+        let first = match knew {
+            true => None,
+            false => climber.status().and_then(|status| status.split_once('|')),
+        };
+        if let Some((time, status)) = first {
+            let text = format!("{}: its status is {status} since {time}", node.name);
+            self.note(text);
+        }
         self.set_timer(number);
+        if ask {
+            self.ask_aside(number);
+        }
+    }
+
+    /// Asks for the boot id while the looks go on: a node that goes down lets ssh hang.
+    fn ask_aside(&mut self, number: usize) {
+        let state = self.climbers.get(number).map(|climber| climber.state);
+        // No room: it is asked after a later look.
+        if self.has_room((Step::BootId, 0))
+            && let Some(child) = self.start(Step::BootId, vec![number])
+            && let Some(flight) = self.flights.get_mut(&child)
+        {
+            flight.aside = state;
+            self.awaited.remove(&number);
+        }
     }
 
     fn read_statuses(&mut self, now: Instant) {
