@@ -113,7 +113,7 @@ fn no_tables_and_unknown_nodes_end_in_three() {
 #[test]
 fn a_range_that_names_nobody_is_never_all() {
     let root = root();
-    for range in ["", ",", "n1-n1", "n1,-n1"] {
+    for range in ["", ",", "n1,-n1"] {
         let output = nodereboot(Some(root.path()), &[range]);
         let code = output.status.code();
         assert!(
