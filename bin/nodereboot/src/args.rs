@@ -133,6 +133,11 @@ impl Args {
         self.noderange.as_deref().or(self.group.as_deref())
     }
 
+    /// True if management controllers are to be believed in another way than the site's.
+    pub(crate) fn trusts_otherwise(&self) -> bool {
+        self.ca.is_some() || self.accept_new_cert || self.insecure || self.old_tls.is_some()
+    }
+
     /// More nodes than this are asked about.
     pub(crate) fn most(&self) -> usize {
         self.max_nodes.unwrap_or(match self.power {

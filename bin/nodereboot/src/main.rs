@@ -71,6 +71,11 @@ fn for_user(
     range: &str,
     caller: Caller,
 ) -> anyhow::Result<u8> {
+    // Dropped in silence, they would be believed to hold.
+    if args.trusts_otherwise() {
+        let text = "--ca, --accept-new-cert, --insecure, --old-tls: are for root alone";
+        return Err(Usage(text.to_string()).into());
+    }
     let nodes = match args.all {
         true => Vec::new(),
         false => privileged::words(range).map_err(Usage)?,
