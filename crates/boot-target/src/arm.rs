@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xcat_tables::Tables;
 
 use crate::back;
+use crate::controllers;
 use crate::error::Error;
 use crate::name::is_plain;
 use crate::own;
@@ -18,8 +19,8 @@ use crate::target::Target;
 pub type Results = BTreeMap<String, Result<(), String>>;
 
 /// Makes `nodes` boot `target` next, once. Where xCAT's `nodeset` is installed it does the work, one
-/// call for the set, and `rsetboot NODES net`; else the chain row and the node's iPXE files are
-/// written. What was there is safe on disk first, for [`release`]. `hook`: a command of the site's boots
+/// call for the set; else the chain row and the node's iPXE files are written. Then the nodes' BMCs are
+/// told to boot from the network next: by `rsetboot NODES net`, or by ourselves without it. What was there is safe on disk first, for [`release`]. `hook`: a command of the site's boots
 /// these nodes. Then no BMC is told anything, and where our iPXE files cannot be made they are not missed.
 ///
 /// Nothing is powered: nodes should be off. A node that fails stays as far as it got; releasing it
@@ -60,9 +61,12 @@ pub fn arm(
     }
 
     results.extend(match nodeset {
-        Some(nodeset) => stock::arm(tables, &nodeset, &records, target, &present, hook)?,
+        Some(nodeset) => stock::arm(tables, &nodeset, &records, target, &present)?,
         None => own::arm(tables, &records, target, &places)?,
     });
+    if !hook {
+        controllers::from_network(tables, &mut results)?;
+    }
     Ok(results)
 }
 

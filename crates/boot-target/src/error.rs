@@ -17,6 +17,12 @@ pub enum Error {
     /// The tables could not be read or changed.
     #[error(transparent)]
     Tables(#[from] xcat_tables::Error),
+    /// Nothing can be said to any BMC.
+    #[error(transparent)]
+    Controllers(#[from] bmc::Error),
+    /// The children that speak with BMCs cannot be heard.
+    #[error("workers: {0}")]
+    Workers(io::Error),
     /// A directory of ours, or an xCAT command, could not be used.
     #[error("{}: {source}", path.display())]
     File {

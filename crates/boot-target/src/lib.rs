@@ -2,7 +2,8 @@
 //!
 //! [`arm`] makes a set of nodes boot an action once (genesis with `runcmd=getadapter`), [`release`] puts
 //! them back to what they booted before. Where xCAT is installed its `nodeset` and `rsetboot` do it,
-//! once per set; elsewhere the chain row and an iPXE file in the tftp directory are ours. What was there
+//! once per set; elsewhere the chain row and an iPXE file in the tftp directory are ours, and so is the
+//! word to the BMC. What was there
 //! is on disk before anything changes, so that a crash at any moment leaves the way back.
 //!
 //! [`run`] is how every xCAT command that speaks of nodes is called, here and for power.
@@ -12,6 +13,7 @@ mod arm;
 mod back;
 mod bootparams;
 mod chain;
+mod controllers;
 mod durable;
 mod error;
 mod image;

@@ -1,4 +1,4 @@
-//! With xCAT's own commands: `nodeset` for the set, `rsetboot` for those whose BMC decides.
+//! With xCAT's own `nodeset`, one call for a set.
 //!
 //! The kernel line is then xCAT's; our words reach it by way of `bootparams.addkcmdline`, which its
 //! plug-ins for every loader append (also on service nodes).
@@ -19,14 +19,8 @@ use crate::saved::Saved;
 use crate::target::Target;
 use crate::xcat;
 
-/// Kinds of management whose BMC must be told to boot from the network (xcat-core: `rinstall` does it
-/// for the first two; the third came later). Others do it by their boot order.
-const BMC: [&str; 3] = ["ipmi", "openbmc", "redfish"];
-
 /// `nodeset` may make boot files and DHCP entries for thousands; it has been seen to hang, too.
 const NODESET: Duration = Duration::from_secs(300);
-/// One exchange with each BMC, many at once.
-const RSETBOOT: Duration = Duration::from_secs(120);
 
 /// Arms the nodes of `records`.
 pub(crate) fn arm(
@@ -35,7 +29,6 @@ pub(crate) fn arm(
     records: &BTreeMap<String, Saved>,
     target: &Target,
     present: &BTreeMap<String, Present>,
-    hook: bool,
 ) -> Result<Results, Error> {
     add_words(tables, records, target, present)?;
     let mut sets: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -47,9 +40,6 @@ pub(crate) fn arm(
         let chain = format!("{},{then}", target.action);
         let armed = |_: &str, state: Option<&str>| state == Some(&target.action);
         results.extend(set(tables, nodeset, &nodes, &chain, armed)?);
-    }
-    if !hook {
-        from_network(tables, &mut results)?;
     }
     Ok(results)
 }
@@ -135,39 +125,6 @@ fn set(
         results.insert(node, verdict);
     }
     Ok(results)
-}
-
-/// Tells the BMCs of nodes that are set to boot from the network next.
-fn from_network(tables: &Tables, results: &mut Results) -> Result<(), Error> {
-    let Some(rsetboot) = program::paths::xcat_command("rsetboot") else {
-        return Ok(());
-    };
-    let good: Vec<String> = results
-        .iter()
-        .filter(|(_, done)| done.is_ok())
-        .map(|(node, _)| node.clone())
-        .collect();
-    let kinds = tables.attribute("nodehm", "mgt", &good)?;
-    let nodes: Vec<String> = good
-        .into_iter()
-        .filter(|node| {
-            kinds
-                .get(node)
-                .is_some_and(|mgt| BMC.contains(&mgt.as_str()))
-        })
-        .collect();
-    if nodes.is_empty() {
-        return Ok(());
-    }
-    let answers = xcat::run(&rsetboot, &nodes, &["net"], RSETBOOT)?;
-    for node in nodes {
-        let verdict = answers.verdict(&node);
-        results.insert(
-            node,
-            verdict.unwrap_or_else(|| Err(answers.silence("rsetboot"))),
-        );
-    }
-    Ok(())
 }
 
 /// The rows exactly as they were, as far as nodeset could not know: state and chain (unless another
