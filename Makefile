@@ -22,7 +22,7 @@ CAMPAIGN_SECONDS ?= 600
 # Built into nodereboot-priv, which runs nothing else.
 export NODETOOLS_SBINDIR = $(SBINDIR)
 
-PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv xtab
+PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv rflash xtab
 RELEASE  = target/release
 STATIC   = target/static/x86_64-unknown-linux-gnu/release
 
@@ -48,6 +48,7 @@ test: setup-test
 campaign: setup-test
 	$(CARGO) build --locked --workspace --bins
 	KILL_STRIDE=1 $(CARGO) test --locked -p scenarios --test kill_points
+	RFLASH_RUNS=10000 $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 
 bench: setup-test

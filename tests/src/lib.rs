@@ -3,6 +3,7 @@
 //! through `Command`.
 
 mod cluster;
+pub mod fleet;
 mod host;
 mod node;
 pub mod parts;

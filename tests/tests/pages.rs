@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 
 use scenarios::{Finished, program};
 
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 7] = [
     "getadapter",
     "findadapter-agent",
     "callbackd",
     "nodereboot",
     "nodereboot-priv",
+    "rflash",
     "xtab",
 ];
 

@@ -273,7 +273,7 @@ fn flashed(plan: &Plan, node: &mut Node, streak: &mut Streak, seen: &Seen) -> Ev
         return fail(node, "internal error: no such image".into());
     };
     let images = seen.images.as_deref().unwrap_or_default();
-    let id = node.slot().id.clone();
+    let id = node.slot().id.clone().or(image.id.clone());
     let held = images.iter().find(|held| id.as_ref() == Some(&held.id));
     let judged = match node.dialect {
         Some(Dialect::Redfish) => redfish_flashed(node, &image, images, held, seen),

@@ -15,6 +15,7 @@ mod node;
 pub mod node_files;
 mod plan;
 mod rate;
+pub mod report;
 mod request;
 mod said;
 mod state;
@@ -23,6 +24,7 @@ mod survey;
 #[doc(hidden)]
 pub mod testing;
 pub mod texts;
+pub mod view;
 mod waves;
 mod work;
 

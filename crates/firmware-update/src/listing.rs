@@ -96,6 +96,26 @@ pub fn versions(images: &[Held], verbose: bool) -> Vec<String> {
     lines
 }
 
+/// Of many BMCs those whose running versions differ from what most run, each with its lines; nothing
+/// if all are alike.
+pub fn outliers(all: &std::collections::BTreeMap<String, Vec<Held>>) -> Vec<(String, Vec<String>)> {
+    let mut counts: std::collections::BTreeMap<Vec<String>, usize> =
+        std::collections::BTreeMap::new();
+    for images in all.values() {
+        *counts.entry(versions(images, false)).or_default() += 1;
+    }
+    // Of two that are equally many the first in order of their texts: then both are shown as such.
+    let most = counts
+        .iter()
+        .max_by_key(|(_, count)| **count)
+        .map(|(lines, _)| lines.clone());
+    let odd = all
+        .iter()
+        .map(|(node, images)| (node.clone(), versions(images, false)));
+    odd.filter(|(_, lines)| Some(lines) != most.as_ref())
+        .collect()
+}
+
 /// Running, or the next to boot. A BMC that cannot tell what runs has its first priority running.
 fn mark<'a>(image: &Held, [running, next]: [&'a str; 2]) -> &'a str {
     match (image.running, image.priority) {
@@ -167,6 +187,19 @@ mod tests {
             versions(&[], false),
             ["No attributes returned from the BMC."]
         );
+    }
+
+    #[test]
+    fn the_few_are_shown_against_the_many() {
+        let bmc = |version: &str| vec![held("1", Purpose::Bmc, version, Some(0), true)];
+        let mut all: std::collections::BTreeMap<String, Vec<Held>> = (1..10)
+            .map(|number| (format!("n{number}"), bmc("v2")))
+            .collect();
+        assert!(super::outliers(&all).is_empty());
+        all.insert("n3".into(), bmc("v1"));
+        let odd = super::outliers(&all);
+        assert_eq!(odd.len(), 1);
+        assert_eq!(odd[0].1, ["BMC Firmware Product:   v1 (Active)*"]);
     }
 
     #[test]

@@ -17,10 +17,23 @@ impl Interrupt {
     /// Takes over the four signals for the life of the process, but leaves those alone that the
     /// caller ignored: `nohup` and a shell's background jobs mean it.
     pub fn new() -> io::Result<Interrupt> {
+        Interrupt::of(&[SIGHUP, SIGINT, SIGQUIT, SIGTERM])
+    }
+
+    /// As [`Interrupt::new`], but a hang-up does nothing at all: for work that must not end because
+    /// somebody's terminal did.
+    pub fn deaf_to_hangup() -> io::Result<Interrupt> {
+        // Not ignored, which programs that we start would inherit, but told to nobody.
+        let (_, nobody) = UnixStream::pair()?;
+        signal_hook::low_level::pipe::register(SIGHUP, nobody)?;
+        Interrupt::of(&[SIGINT, SIGQUIT, SIGTERM])
+    }
+
+    fn of(signals: &[i32]) -> io::Result<Interrupt> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         let ignored = ignored_signals();
-        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        for &signal in signals {
             if ignored & (1 << (signal - 1)) == 0 {
                 signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
             }
