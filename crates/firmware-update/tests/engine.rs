@@ -368,7 +368,12 @@ fn locked(dir: &Path) {
 
 /// Takes a run over and finishes it, whoever was killed before.
 fn resume(dir: &Path, id: &str) {
-    let (mut folder, read) = Folder::resume(id).unwrap();
+    let (mut folder, read) = match Folder::resume(id) {
+        Ok(found) => found,
+        // A child of the killed one may not have closed its copy of the lock yet: the next try will do.
+        Err(journal::Error::Busy(..)) => std::process::exit(1),
+        Err(error) => panic!("{error}"),
+    };
     run(
         &read.plan,
         read.nodes,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use firmware_update::listing::Held;
 use firmware_update::{
@@ -278,7 +279,17 @@ pub(crate) fn plan(dir: &Path, goal: Goal, purposes: &[Purpose], nodes: &[String
         nodes: nodes.to_vec(),
         options: Options {
             fanout: 8,
-            limits: Limits::default().scaled(500),
+            // Short enough to see them pass, long enough for a busy machine.
+            limits: Limits {
+                find: Duration::from_secs(2),
+                busy: Duration::from_secs(2),
+                activate: Duration::from_secs(3),
+                reset: Duration::from_secs(5),
+                host_off: Duration::from_secs(3),
+                host_on: Duration::from_secs(5),
+                poll: Duration::from_millis(10),
+                ..Limits::default()
+            },
             ..Options::default()
         },
     }
