@@ -9,8 +9,10 @@ use crate::route::Node;
 use crate::step::{Said, Step};
 use crate::verdict::Status;
 
-/// Between two looks at a node that goes down, off or on.
+/// Between two looks at a node that goes down, and from an order to the first look at its power.
 const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at a node's power, at most: each is a login, and there may be thousands.
+const LOOK_RARELY: Duration = Duration::from_secs(8);
 /// Between two looks at a node that comes up.
 const LOOK_UP: Duration = Duration::from_secs(2);
 /// Between two questions for the boot id: each is a login.
@@ -26,8 +28,12 @@ pub(crate) struct Climber {
     pub(crate) node: Rc<Node>,
     pub(crate) rules: Rules,
     pub(crate) state: State,
-    /// When it came into the state.
-    since: Instant,
+    /// How long it may stay in the state.
+    allowed: Duration,
+    /// Its time is over, but for a last look.
+    pub(crate) overdue: bool,
+    /// Looks at its power, in this state.
+    looks: u32,
     /// When it was begun.
     begun: Option<Instant>,
     /// When the state's time is over.
@@ -54,7 +60,9 @@ impl Climber {
             node,
             rules,
             state: State::Queued,
-            since: Instant::now(),
+            allowed: Duration::ZERO,
+            overdue: false,
+            looks: 0,
             begun: None,
             limit: None,
             look: None,
@@ -83,7 +91,8 @@ impl Climber {
         let watched = state.is_watched();
         self.note_passage(state);
         self.state = state;
-        self.since = now;
+        self.allowed = limit.unwrap_or_default();
+        (self.overdue, self.looks) = (false, 0);
         self.limit = limit
             .filter(|_| watched)
             .and_then(|limit| now.checked_add(limit));
@@ -154,8 +163,10 @@ impl Climber {
     pub(crate) fn look_again(&mut self, now: Instant) {
         let pause = match self.state {
             State::ComingUp => LOOK_UP,
-            _ => LOOK,
+            State::GoingDown => LOOK,
+            _ => (LOOK * 2u32.saturating_pow(self.looks)).min(LOOK_RARELY),
         };
+        self.looks = (self.looks + 1).min(8);
         self.look = now.checked_add(pause);
     }
 
@@ -168,8 +179,8 @@ impl Climber {
     }
 
     /// Notes why the state's time is over.
-    pub(crate) fn ran_out(&mut self, now: Instant) {
-        let seconds = now.duration_since(self.since).as_secs();
+    pub(crate) fn ran_out(&mut self) {
+        let seconds = self.allowed.as_secs();
         let text = match self.state {
             State::GoingDown => format!("still up {seconds} s after the reboot by ssh"),
             State::SoftWait => format!("still on {seconds} s after the soft off{}", self.read()),

@@ -171,19 +171,33 @@ impl Supervisor {
         let Some(climber) = self.climbers.get_mut(number) else {
             return;
         };
-        if climber.limit.is_some_and(|limit| limit <= now) {
-            climber.ran_out(now);
-            return self.event(number, Event::Limit);
-        }
         let state = climber.state;
         // A node without an address is only waited for by its status.
         let blind = climber.node.ssh.is_none() && Step::of(state) == Some(Step::Port);
+        if climber.limit.is_some_and(|limit| limit <= now) {
+            if blind || climber.overdue {
+                return self.run_out(number);
+            }
+            // On a busy host the last look may be old: nobody fails for that. One more decides.
+            climber.overdue = true;
+            climber.limit = now.checked_add(self.shared.options.limits.power);
+            if self.awaited.contains_key(&number) {
+                return self.set_timer(number);
+            }
+        }
         climber.look = None;
         match Step::of(state) {
             Some(step) if !blind => self.want(number, step),
             _ => {}
         }
         self.set_timer(number);
+    }
+
+    fn run_out(&mut self, number: usize) {
+        if let Some(climber) = self.climbers.get_mut(number) {
+            climber.ran_out();
+            self.event(number, Event::Limit);
+        }
     }
 
     /// Something happened to a node: the table says what comes next.
@@ -431,6 +445,9 @@ impl Supervisor {
             return self.event(number, event);
         }
         if watched && step != Step::Statuses && aside.is_none() {
+            if climber.overdue {
+                return self.run_out(number);
+            }
             climber.look_again(now);
         }
         let first = match knew {
