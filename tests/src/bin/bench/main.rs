@@ -1,8 +1,9 @@
 //! `make bench`: ratios against a peer or a floor in the same run, medians of interleaved runs. Words
-//! after the program's name choose parts: `reports`, `agent`, `tables`.
+//! after the program's name choose parts: `reports`, `agent`, `tables`, `reboot`.
 
 mod agent;
 mod measure;
+mod reboot;
 mod reports;
 mod tables;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         ("reports", reports::run as fn()),
         ("agent", agent::run),
         ("tables", tables::run),
+        ("reboot", reboot::run),
     ] {
         if chosen.is_empty() || chosen.iter().any(|word| word == name) {
             part();
