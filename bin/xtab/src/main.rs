@@ -191,6 +191,7 @@ fn get(out: &mut Output, nodes: &Range, columns: &[String], json: bool) -> anyho
     }
     let wanted: Vec<(&str, Vec<&str>)> = wanted.into_iter().collect();
     let attributes = tables.attributes_of(&wanted)?;
+    let labels: Vec<String> = columns.iter().map(ToString::to_string).collect();
     let mut code = missed(found.missed);
     for node in &found.nodes {
         let by_table: BTreeMap<&str, Vec<Row>> = wanted
@@ -198,18 +199,18 @@ fn get(out: &mut Output, nodes: &Range, columns: &[String], json: bool) -> anyho
             .map(|(table, _)| (*table, attributes.rows(table, node)))
             .collect();
         let mut first = Vec::with_capacity(columns.len());
-        for name in &columns {
+        for (name, label) in columns.iter().zip(&labels) {
             let rows = by_table.get(&*name.table).map_or(&[][..], Vec::as_slice);
             let values: Vec<&str> = rows
                 .iter()
                 .filter_map(|row| row.get(&name.column))
                 .collect();
             for why in rows.iter().filter_map(|row| row.failure(&name.column)) {
-                complain(NAME, &format!("{node}: {name}: {why}"));
+                complain(NAME, &format!("{node}: {label}: {why}"));
                 code = exit::SOME_FAILED;
             }
             if !json {
-                let label = (columns.len() > 1).then_some(name);
+                let label = (columns.len() > 1).then_some(label.as_str());
                 for value in if values.is_empty() {
                     &[""][..]
                 } else {
@@ -218,10 +219,10 @@ fn get(out: &mut Output, nodes: &Range, columns: &[String], json: bool) -> anyho
                     show::line(out, node, label, value);
                 }
             }
-            first.push(values.first().map(ToString::to_string));
+            first.push(values.first().copied());
         }
         if json {
-            out.line(&show::object(node, &columns, &first));
+            out.line(&show::object(node, &labels, &first));
         }
     }
     Ok(code)

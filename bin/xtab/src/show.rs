@@ -3,7 +3,7 @@
 use noderange::Expansion;
 use program::{Output, escape};
 use serde_json::{Value, json};
-use xcat_tables::{ColumnName, Kind, Row, RowChange};
+use xcat_tables::{Kind, Row, RowChange};
 
 /// `xtab nodes --json`: one object, also for an error.
 pub(crate) fn nodes_object(found: &Expansion, error: Option<&str>) -> String {
@@ -13,10 +13,10 @@ pub(crate) fn nodes_object(found: &Expansion, error: Option<&str>) -> String {
 }
 
 /// One node's values as an object; of several rows the first value counts.
-pub(crate) fn object(node: &str, columns: &[ColumnName], values: &[Option<String>]) -> String {
+pub(crate) fn object(node: &str, columns: &[String], values: &[Option<&str>]) -> String {
     let mut members = vec![member("node", &json!(node))];
     for (column, value) in columns.iter().zip(values) {
-        members.push(member(&column.to_string(), &json!(value)));
+        members.push(member(column, &json!(value)));
     }
     format!("{{{}}}", members.join(","))
 }
@@ -31,7 +31,7 @@ pub(crate) fn row_object(row: &Row) -> String {
 }
 
 /// One node's value as nodels prints it: the column is named if several are asked for.
-pub(crate) fn line(out: &mut Output, node: &str, column: Option<&ColumnName>, value: &str) {
+pub(crate) fn line(out: &mut Output, node: &str, column: Option<&str>, value: &str) {
     let (node, value) = (escape(node), escape(value));
     match column {
         Some(column) => out.line(&format!("{node}: {column}: {value}")),

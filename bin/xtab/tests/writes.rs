@@ -1,9 +1,11 @@
 //! `xtab set` against what chtab, tabch and nodech left behind (vectors/writes.jsonl).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../../crates/xcat-tables/tests/support/judge.rs"]
+mod judge;
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use support::{Tables, fixture};
@@ -75,16 +77,9 @@ fn judged(case: &Value, words: &[String], untouched: &BTreeMap<&str, Value>) -> 
 #[test]
 fn what_is_left_is_what_chtab_and_nodech_leave() {
     let cases = std::fs::read_to_string(fixture("ops").join("../../writes.jsonl")).unwrap();
-    let list = include_str!("writes-unmet.txt");
-    let mut unmet: BTreeSet<&str> = list
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split(' ').next())
-        .filter(|id| !id.is_empty())
-        .collect();
     let tables = Tables::loaded("ops");
     let untouched = TABLES.map(|table| (table, rows(&tables, table))).into();
-    let (mut run, mut wrong) = (0, Vec::new());
+    let mut results = Vec::new();
     for line in cases.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let words: Vec<&str> = case["cmd"]
@@ -100,15 +95,10 @@ fn what_is_left_is_what_chtab_and_nodech_leave() {
         let Some(ours) = translated(&words) else {
             continue;
         };
-        run += 1;
-        let id = case["id"].as_str().unwrap();
-        match (judged(&case, &ours, &untouched), unmet.remove(id)) {
-            (Ok(()), true) => wrong.push(format!("{id}: met, take it off the list")),
-            (Err(why), false) => wrong.push(format!("{id}: {why}")),
-            _ => {}
-        }
+        let id = case["id"].as_str().unwrap().to_string();
+        results.push((id, judged(&case, &ours, &untouched)));
     }
-    assert!(unmet.is_empty(), "no such cases: {unmet:?}");
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(run, 64);
+    assert_eq!(results.len(), 64);
+    let unmet = judge::listed(include_str!("writes-unmet.txt"));
+    judge::judge("writes-unmet.txt", unmet.collect(), results);
 }

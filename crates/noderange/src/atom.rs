@@ -9,22 +9,28 @@ use crate::{Accident, Error, Op};
 /// No name is longer, no pattern, and nothing in brackets between two commas.
 const LONGEST: usize = 4096;
 
-/// The names that an atom stands for; what it does not stand for goes into `work.missed`. The first
-/// rule that fits decides (spec xcat-tables section 8, point 6).
-pub(crate) fn expand(work: &mut Work<'_>, atom: &str) -> Result<Vec<String>, Error> {
+/// Adds the names that an atom stands for to `nodes`; what it does not stand for goes into
+/// `work.missed`. The first rule that fits decides (spec xcat-tables section 8, point 6).
+pub(crate) fn expand(
+    work: &mut Work<'_>,
+    atom: &str,
+    nodes: &mut Vec<String>,
+) -> Result<(), Error> {
     if longest(atom) > LONGEST {
         return Err(Error::Length(LONGEST));
     }
     work.count(1, atom.len())?;
     if work.names.is_node(atom) {
-        return Ok(vec![atom.into()]);
+        nodes.push(atom.into());
+        return Ok(());
     }
     if atom.contains('@') {
-        let nodes = work.range(atom)?;
-        return Ok(nodes.into_iter().collect());
+        nodes.extend(work.range(atom)?);
+        return Ok(());
     }
     if let Some((attribute, op, value)) = selection(atom) {
-        return select(work, atom, attribute, op, value);
+        nodes.extend(select(work, atom, attribute, op, value)?);
+        return Ok(());
     }
     if atom.contains('~') {
         return unknown_attribute(work, atom, atom);
@@ -35,7 +41,7 @@ pub(crate) fn expand(work: &mut Work<'_>, atom: &str) -> Result<Vec<String>, Err
         if is_number(&name) {
             return Err(Error::NoPrefix(atom.into()));
         }
-        return work.deeper(|work| expand(work, &name));
+        return work.deeper(|work| expand(work, &name, nodes));
     }
     if !work.options.generic
         && let Some(members) = work.names.group(atom).map_err(Error::Tables)?
@@ -44,32 +50,33 @@ pub(crate) fn expand(work: &mut Work<'_>, atom: &str) -> Result<Vec<String>, Err
             work.warn(atom, accident)?;
         }
         work.count(members.len(), 0)?;
-        return Ok(members);
+        nodes.extend(members);
+        return Ok(());
     }
     if work.verify
         && let Some(pattern) = atom.strip_prefix('/')
     {
-        return matching(work, atom, pattern);
+        return matching(work, atom, pattern, nodes);
     }
     if let Some(parts) = bracket(atom) {
-        return work.deeper(|work| brackets(work, parts));
+        return work.deeper(|work| brackets(work, parts, nodes));
     }
     if let Some((base, steps)) = atom.split_once('+') {
-        return count_up(work, base, steps);
+        return count_up(work, base, steps, nodes);
     }
-    match range(work, atom)? {
-        Some(nodes) => Ok(nodes),
-        None => Ok(unknown(work, atom)),
+    if !range(work, atom, nodes)? {
+        unknown(work, atom, nodes);
     }
+    Ok(())
 }
 
 /// A name that nothing is known of.
-pub(crate) fn unknown(work: &mut Work<'_>, name: &str) -> Vec<String> {
+pub(crate) fn unknown(work: &mut Work<'_>, name: &str, nodes: &mut Vec<String>) {
     if work.verify {
         work.missed.push(name.into());
-        return Vec::new();
+    } else {
+        nodes.push(name.into());
     }
-    vec![name.into()]
 }
 
 /// The longest text that could become a name or a pattern.
@@ -84,13 +91,19 @@ fn longest(atom: &str) -> usize {
 }
 
 /// All nodes whose whole name fits; a `|` parts the anchored text, not what the user wrote.
-fn matching(work: &mut Work<'_>, atom: &str, pattern: &str) -> Result<Vec<String>, Error> {
+fn matching(
+    work: &mut Work<'_>,
+    atom: &str,
+    pattern: &str,
+    nodes: &mut Vec<String>,
+) -> Result<(), Error> {
     if has_alternatives(pattern) {
         work.warn(atom, Accident::Alternatives)?;
     }
     let pattern = Pattern::new(&format!("^{pattern}$"))?;
-    let nodes = work.names.nodes().filter(|node| pattern.matches(node));
-    Ok(nodes.map(String::from).collect())
+    let found = work.names.nodes().filter(|node| pattern.matches(node));
+    nodes.extend(found.map(String::from));
+    Ok(())
 }
 
 /// True for a `|` that is neither escaped nor in a class. Parentheses never get here.
@@ -135,7 +148,8 @@ fn select(
 ) -> Result<Vec<String>, Error> {
     let found = work.names.select(attribute, op, value);
     let Some(nodes) = found.map_err(Error::Tables)? else {
-        return unknown_attribute(work, atom, attribute);
+        unknown_attribute(work, atom, attribute)?;
+        return Ok(Vec::new());
     };
     if op == Op::Equal && value.starts_with('=') {
         work.warn(atom, Accident::ThirdEqualsSign)?;
@@ -145,14 +159,9 @@ fn select(
 }
 
 /// No node, as in xCAT; but never where that would let nodes in.
-fn unknown_attribute(
-    work: &mut Work<'_>,
-    atom: &str,
-    attribute: &str,
-) -> Result<Vec<String>, Error> {
+fn unknown_attribute(work: &mut Work<'_>, atom: &str, attribute: &str) -> Result<(), Error> {
     if work.excluding {
         return Err(Error::Attribute(attribute.into()));
     }
-    work.warn(atom, Accident::UnknownAttribute)?;
-    Ok(Vec::new())
+    work.warn(atom, Accident::UnknownAttribute)
 }

@@ -52,11 +52,14 @@ pub(crate) fn increment(digits: &str) -> String {
             *byte = b'0';
         } else {
             *byte += 1;
-            return String::from_utf8_lossy(&bytes).into_owned();
+            break;
         }
     }
-    bytes.insert(0, b'1');
-    String::from_utf8_lossy(&bytes).into_owned()
+    if bytes.iter().all(|byte| *byte == b'0') {
+        bytes.insert(0, b'1');
+    }
+    // Digits are text.
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ pub(crate) fn bracket(atom: &str) -> Option<(&str, &str, &str)> {
 pub(crate) fn brackets(
     work: &mut Work<'_>,
     (before, inside, behind): (&str, &str, &str),
-) -> Result<Vec<String>, Error> {
-    let mut nodes = Vec::new();
+    nodes: &mut Vec<String>,
+) -> Result<(), Error> {
     // As Perl splits: empty parts at the end are none.
     for element in inside.trim_end_matches(',').split(',') {
         let parts: Vec<&str> = element.split(['-', ':']).collect();
@@ -29,14 +29,14 @@ pub(crate) fn brackets(
             let first = format!("{before}{first}{behind}");
             let last = format!("{before}{last}{behind}");
             if let Some(found) = counted(&first, &last) {
-                nodes.extend(each(work, &format!("[{element}]"), found)?);
+                each(work, &format!("[{element}]"), found, nodes)?;
                 continue;
             }
         }
         let text = spelled(element, before, behind);
-        nodes.extend(expand(work, &text)?);
+        expand(work, &text, nodes)?;
     }
-    Ok(nodes)
+    Ok(())
 }
 
 /// `1-3:5` between `n` and `x` is `n1x-n3x:n5x`; nothing behind the last mark stays nothing.
@@ -58,7 +58,12 @@ fn spelled(element: &str, before: &str, behind: &str) -> String {
 }
 
 /// `name+N`: the number at the end of the name, or before its domain, counted up N times.
-pub(crate) fn count_up(work: &mut Work<'_>, base: &str, steps: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn count_up(
+    work: &mut Work<'_>,
+    base: &str,
+    steps: &str,
+    nodes: &mut Vec<String>,
+) -> Result<(), Error> {
     let part = format!("{base}+{steps}");
     let digits = steps.bytes().take_while(u8::is_ascii_digit);
     let times: usize = digits.fold(0, |n, b| {
@@ -71,7 +76,8 @@ pub(crate) fn count_up(work: &mut Work<'_>, base: &str, steps: &str) -> Result<V
         } else {
             work.options.prefix.clone()
         };
-        return Ok(unknown(work, &name));
+        unknown(work, &name, nodes);
+        return Ok(());
     };
     if !is_number(steps) {
         work.warn(&part, Accident::Steps)?;
@@ -85,7 +91,7 @@ pub(crate) fn count_up(work: &mut Work<'_>, base: &str, steps: &str) -> Result<V
         tail,
         accident: None,
     };
-    each(work, &part, found)
+    each(work, &part, found, nodes)
 }
 
 /// `n12`, `n12.domain`: what stands before the number, the number, the domain.
@@ -105,18 +111,20 @@ fn last_number(name: &str) -> Option<(&str, &str, &str)> {
     None
 }
 
-/// `L-R` or `L:R`; none if it is no range.
-pub(crate) fn range(work: &mut Work<'_>, atom: &str) -> Result<Option<Vec<String>>, Error> {
-    let Some((first, last)) = ends(atom) else {
-        return Ok(None);
-    };
-    let Some(found) = counted(first, last) else {
-        return Ok(None);
+/// `L-R` or `L:R`; false if it is no range.
+pub(crate) fn range(
+    work: &mut Work<'_>,
+    atom: &str,
+    nodes: &mut Vec<String>,
+) -> Result<bool, Error> {
+    let Some(found) = ends(atom).and_then(|(first, last)| counted(first, last)) else {
+        return Ok(false);
     };
     if atom.matches(':').count() > 1 {
         work.warn(atom, Accident::ThirdEnd)?;
     }
-    each(work, atom, found).map(Some)
+    each(work, atom, found, nodes)?;
+    Ok(true)
 }
 
 /// The two ends. Of several dashes the middle one is it.
@@ -178,16 +186,23 @@ fn counted<'a>(first: &'a str, last: &'a str) -> Option<Counted<'a>> {
 }
 
 /// Every number between head and tail, expanded in turn: brackets may follow.
-fn each(work: &mut Work<'_>, part: &str, found: Counted<'_>) -> Result<Vec<String>, Error> {
+fn each(
+    work: &mut Work<'_>,
+    part: &str,
+    found: Counted<'_>,
+    nodes: &mut Vec<String>,
+) -> Result<(), Error> {
     if let Some(accident) = found.accident {
         work.warn(part, accident)?;
     }
-    let (head, tail) = (found.head, found.tail);
+    let mut name = found.head.to_string();
     work.deeper(|work| {
-        let mut nodes = Vec::new();
         for number in found.numbers {
-            nodes.extend(expand(work, &format!("{head}{number}{tail}"))?);
+            name.truncate(found.head.len());
+            name.push_str(&number);
+            name.push_str(found.tail);
+            expand(work, &name, nodes)?;
         }
-        Ok(nodes)
+        Ok(())
     })
 }

@@ -64,8 +64,8 @@ impl Work<'_> {
             atoms = outside_brackets(text, b'@');
         }
         let linked = chain && atoms.len() > 1;
-        let mut nodes = before.unwrap_or_default();
-        let mut without = BTreeSet::new();
+        let mut nodes: Vec<String> = before.into_iter().flatten().collect();
+        let mut without = Vec::new();
         for (at, written) in atoms.into_iter().enumerate() {
             let (join, atom) = match written.strip_prefix('@') {
                 Some(atom) => (Join::Both, atom),
@@ -96,17 +96,21 @@ impl Work<'_> {
             }
             match join {
                 Join::Without => {
-                    without.extend(self.exclusion(|work| atom::expand(work, atom))?);
+                    self.exclusion(|work| atom::expand(work, atom, &mut without))?;
                 }
                 Join::Both => {
-                    let found: BTreeSet<String> = atom::expand(self, atom)?.into_iter().collect();
+                    let mut found = Vec::new();
+                    atom::expand(self, atom, &mut found)?;
+                    let found: BTreeSet<String> = found.into_iter().collect();
                     nodes.retain(|node| found.contains(node));
                 }
-                Join::Either => nodes.extend(atom::expand(self, atom)?),
+                Join::Either => atom::expand(self, atom, &mut nodes)?,
             }
         }
+        let without: BTreeSet<String> = without.into_iter().collect();
         nodes.retain(|node| !without.contains(node) && !self.excluded.contains(node));
-        Ok(nodes)
+        // Mostly sorted already, which makes a set quickly.
+        Ok(nodes.into_iter().collect())
     }
 
     /// A file of names, one range per line up to the first blank, tab or colon. A `^` in it names no

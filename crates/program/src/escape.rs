@@ -7,7 +7,8 @@ use std::fmt::Write;
 /// escape sequences' ESC and the C1 range, line ends and Unicode's direction overrides, become
 /// `\n`, `\t` or `\u{..}`. Everything else passes unchanged.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(dangerous) {
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if plain || !text.chars().any(dangerous) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 8);

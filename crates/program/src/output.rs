@@ -34,7 +34,13 @@ impl Output {
 
     /// Writes a line. Whoever builds it has escaped what came from outside.
     pub fn line(&mut self, text: &str) {
-        self.bytes(format!("{text}\n").as_bytes());
+        match &mut self.waiting {
+            Some(waiting) if waiting.len() + text.len() + 1 < BATCH => {
+                waiting.extend_from_slice(text.as_bytes());
+                waiting.push(b'\n');
+            }
+            _ => self.bytes(format!("{text}\n").as_bytes()),
+        }
     }
 
     /// Writes bytes as they are (a table's dump).

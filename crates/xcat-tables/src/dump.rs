@@ -1,6 +1,6 @@
 //! A table as text, in tabdump's form (spec xcat-tables section 7).
 
-use crate::content::{Cell, Content};
+use crate::content::Content;
 use crate::filter::{Filter, FilterError};
 use crate::row::{is_defined, is_enabled};
 use crate::{Error, Row, Tables, schema};
@@ -33,12 +33,12 @@ impl Tables {
             .map(|column| content.columns.iter().position(|name| name == column))
             .collect();
         let mut out = format!("#{}\n", columns.join(",")).into_bytes();
-        for row in &content.rows {
+        for row in content.rows() {
             for (at, place) in places.iter().enumerate() {
                 if at > 0 {
                     out.push(b',');
                 }
-                push(&mut out, place.and_then(|place| row.get(place)));
+                push(&mut out, place.and_then(|place| row[place]));
             }
             out.push(b'\n');
         }
@@ -46,7 +46,11 @@ impl Tables {
     }
 
     /// The rows themselves.
-    pub fn selected(&self, table: &str, selection: &Selection) -> Result<Vec<Row>, Error> {
+    pub fn selected(
+        &self,
+        table: &str,
+        selection: &Selection,
+    ) -> Result<impl Iterator<Item = Row>, Error> {
         Ok(self.chosen(table, selection)?.into_rows())
     }
 
@@ -62,16 +66,14 @@ impl Tables {
         }
         if !selection.filters.is_empty() {
             let disable = content.columns.iter().position(|name| name == "disable");
-            content
-                .rows
-                .retain(|row| is_enabled(disable.and_then(|at| row.get(at)?.as_deref())));
+            content = content.only(|row| is_enabled(disable.and_then(|at| row[at])));
         }
         for filter in &selection.filters {
-            keep(table, &mut content, filter);
+            content = fitting(table, &content, filter);
         }
         if let Some(count) = selection.last {
             let filter = after_all_but(table, &content, count)?;
-            keep(table, &mut content, &filter);
+            content = fitting(table, &content, &filter);
         }
         Ok(content)
     }
@@ -85,23 +87,21 @@ fn columns(table: &str, content: &Content) -> Vec<String> {
     };
     let mut columns = schema.columns.clone();
     for (at, column) in content.columns.iter().enumerate() {
-        let holds = |row: &Vec<Cell>| row.get(at).is_some_and(|cell| defined(cell).is_some());
-        if !schema.columns.contains(column) && content.rows.iter().any(holds) {
+        let holds = |row: Vec<Option<&[u8]>>| defined(row[at]).is_some();
+        if !schema.columns.contains(column) && content.rows().any(holds) {
             columns.push(column.clone());
         }
     }
     columns
 }
 
-fn keep(table: &str, content: &mut Content, filter: &Filter) {
+fn fitting(table: &str, content: &Content, filter: &Filter) -> Content {
     let at = content
         .columns
         .iter()
         .position(|name| name == filter.column());
     let numbered = schema(table).is_some_and(|schema| schema.is_numbered(filter.column()));
-    content
-        .rows
-        .retain(|row| filter.holds(at.and_then(|at| row.get(at)?.as_deref()), numbered));
+    content.only(|row| filter.holds(at.and_then(|at| row[at]), numbered))
 }
 
 /// As tabdump counts: back from the highest number, whether or not the numbers are all there.
@@ -114,21 +114,18 @@ fn after_all_but(table: &str, content: &Content, count: u32) -> Result<Filter, E
         .find(numbered)
         .ok_or_else(|| FilterError::NotNumbered(table.into()))?;
     let at = content.columns.iter().position(|name| name == column);
-    let number = |row: &Vec<Cell>| -> Option<i64> {
-        std::str::from_utf8(row.get(at?)?.as_deref()?)
-            .ok()?
-            .parse()
-            .ok()
+    let number = |row: Vec<Option<&[u8]>>| -> Option<i64> {
+        std::str::from_utf8(row[at?]?).ok()?.parse().ok()
     };
-    let highest = content.rows.iter().filter_map(number).max().unwrap_or(0);
+    let highest = content.rows().filter_map(number).max().unwrap_or(0);
     Ok(Filter::numbered_after(
         column,
         highest.saturating_sub(i64::from(count)),
     ))
 }
 
-fn push(out: &mut Vec<u8>, cell: Option<&Cell>) {
-    let Some(value) = cell.and_then(defined) else {
+fn push(out: &mut Vec<u8>, value: Option<&[u8]>) {
+    let Some(value) = defined(value) else {
         return;
     };
     out.push(b'"');
@@ -142,9 +139,6 @@ fn push(out: &mut Vec<u8>, cell: Option<&Cell>) {
 }
 
 /// Undefined values are those that no reader sees.
-fn defined(cell: &Cell) -> Option<&[u8]> {
-    let value = cell.as_deref()?;
-    std::str::from_utf8(value)
-        .map_or(true, is_defined)
-        .then_some(value)
+fn defined(value: Option<&[u8]>) -> Option<&[u8]> {
+    value.filter(|value| std::str::from_utf8(value).map_or(true, is_defined))
 }

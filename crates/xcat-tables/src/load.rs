@@ -174,14 +174,9 @@ fn declarations(connection: &Connection, table: &str) -> Result<String, rusqlite
 
 fn replace(change: &Transaction<'_>, table: &str, rows: &Content) -> Result<(), Error> {
     change.delete(table, &[])?;
-    for cells in &rows.rows {
-        let row: Vec<(&str, Option<&[u8]>)> = rows
-            .columns
-            .iter()
-            .map(String::as_str)
-            .zip(cells.iter().map(Option::as_deref))
-            .collect();
-        change.insert_bytes(table, &row)?;
+    for values in rows.rows() {
+        let columns = rows.columns.iter().map(String::as_str);
+        change.insert_bytes(table, &columns.zip(values).collect::<Vec<_>>())?;
     }
     change.renumber(table)
 }

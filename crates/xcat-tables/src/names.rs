@@ -9,7 +9,6 @@ use noderange::{Accident, Names, Op};
 
 use crate::resolve::values;
 use crate::row::is_defined;
-use crate::stored::Texts;
 use crate::wherevals::{Condition, conditions, doubts, places};
 use crate::{Error, Tables};
 
@@ -20,10 +19,10 @@ pub struct NodeNames {
     tables: Tables,
     nodes: Vec<Rc<str>>,
     known: HashSet<Rc<str>>,
-    /// The column `groups` of each node.
-    groups: Vec<Option<Rc<str>>>,
-    /// Places in `nodes`, by group; made when the first group is asked for.
-    members: OnceCell<HashMap<String, Vec<usize>>>,
+    /// Places in `nodes`, by the column `groups` as it is written.
+    by_groups: HashMap<Rc<str>, Vec<usize>>,
+    /// What is written there, by each group in it; made when the first group is asked for.
+    members: OnceCell<HashMap<String, Vec<Rc<str>>>>,
     /// Groups that `nodegroup` names, with their conditions if they are dynamic.
     declared: HashMap<String, Option<String>>,
     excluded: Option<String>,
@@ -39,13 +38,12 @@ impl NodeNames {
             tables: tables.clone(),
             nodes: Vec::new(),
             known: HashSet::new(),
-            groups: Vec::new(),
+            by_groups: HashMap::new(),
             members: OnceCell::new(),
             declared: HashMap::new(),
             excluded: None,
             columns: RefCell::default(),
         };
-        let mut texts = Texts::default();
         let mut excluded = None;
         let wanted = [
             ("nodelist", vec!["node", "groups"]),
@@ -57,11 +55,17 @@ impl NodeNames {
             match (table, defined(0)) {
                 (0, Some(node)) => {
                     let node: Rc<str> = node.into();
+                    let place = names.nodes.len();
                     names.known.insert(node.clone());
                     names.nodes.push(node);
-                    names
-                        .groups
-                        .push(defined(1).map(|groups| texts.keep(groups)));
+                    if let Some(groups) = defined(1) {
+                        match names.by_groups.get_mut(groups) {
+                            Some(places) => places.push(place),
+                            None => {
+                                names.by_groups.insert(groups.into(), vec![place]);
+                            }
+                        }
+                    }
                 }
                 (1, Some(group)) => {
                     let dynamic = defined(1) == Some("dynamic");
@@ -80,17 +84,17 @@ impl NodeNames {
         Ok(names)
     }
 
-    fn members(&self) -> &HashMap<String, Vec<usize>> {
+    fn members(&self) -> &HashMap<String, Vec<Rc<str>>> {
         self.members.get_or_init(|| {
-            let mut members: HashMap<String, Vec<usize>> = HashMap::new();
-            for (at, groups) in self.groups.iter().enumerate() {
-                for group in groups.iter().flat_map(|groups| groups.split(',')) {
+            let mut members: HashMap<String, Vec<Rc<str>>> = HashMap::new();
+            for text in self.by_groups.keys() {
+                for group in text.split(',') {
                     match members.get_mut(group) {
                         // A group that is written twice has the node once.
-                        Some(nodes) if nodes.last() == Some(&at) => {}
-                        Some(nodes) => nodes.push(at),
+                        Some(texts) if texts.last() == Some(text) => {}
+                        Some(texts) => texts.push(text.clone()),
                         None => {
-                            members.insert(group.into(), vec![at]);
+                            members.insert(group.into(), vec![text.clone()]);
                         }
                     }
                 }
@@ -101,13 +105,12 @@ impl NodeNames {
 
     /// The static members of a group, in the order of the table.
     fn listed(&self, group: &str) -> Option<Vec<String>> {
-        let members = self.members().get(group)?;
-        Some(
-            members
-                .iter()
-                .map(|at| self.nodes[*at].to_string())
-                .collect(),
-        )
+        let texts = self.members().get(group)?;
+        let places = texts.iter().filter_map(|text| self.by_groups.get(text));
+        let mut places: Vec<usize> = places.flatten().copied().collect();
+        places.sort_unstable();
+        let nodes = places.iter().map(|at| self.nodes[*at].to_string());
+        Some(nodes.collect())
     }
 
     fn names(&self) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! What a node gets from its own rows and from those of its groups (spec xcat-tables section 4).
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -93,6 +94,8 @@ pub(crate) struct Source {
     /// By the node column: nodes and groups alike.
     rows: Stored,
     groups: Rc<Groups>,
+    /// What nodes without rows of their own have, by their groups.
+    inherited: RefCell<HashMap<Rc<str>, Vec<Row>>>,
     /// Columns whose values are collected from the node and all of its groups, with the text
     /// between them.
     collected: BTreeMap<String, String>,
@@ -159,6 +162,7 @@ impl Source {
                 node_column: node_column(table).into(),
                 rows,
                 groups: if alone { Rc::default() } else { groups.clone() },
+                inherited: RefCell::default(),
                 collected: if alone {
                     BTreeMap::new()
                 } else {
@@ -179,23 +183,34 @@ impl Source {
                 }
             }
         }
-        let settled = |column: &String| {
-            rows.iter()
-                .any(|row| row.get(column).is_some_and(|value| !value.ends_with(NEXT)))
-        };
-        let mut missing: Vec<String> = self
-            .columns
-            .iter()
-            .filter(|c| !settled(c))
-            .cloned()
-            .collect();
         let Some(groups) = self.groups.of(node) else {
             return rows;
         };
+        if !rows.is_empty() || self.columns.contains(&self.node_column) {
+            return self.completed(rows, groups, node);
+        }
+        if let Some(known) = self.inherited.borrow().get(groups) {
+            return known.clone();
+        }
+        let found = self.completed(rows, groups, node);
+        self.inherited
+            .borrow_mut()
+            .insert(groups.clone(), found.clone());
+        found
+    }
+
+    /// A node's own rows with what its groups say where they say nothing.
+    fn completed(&self, mut rows: Vec<Row>, groups: &str, node: &str) -> Vec<Row> {
+        let settled = |column: &str| {
+            rows.iter()
+                .any(|row| row.get(column).is_some_and(|value| !value.ends_with(NEXT)))
+        };
+        let columns = self.columns.iter().map(String::as_str);
+        let mut missing: Vec<&str> = columns.filter(|column| !settled(column)).collect();
         if missing.is_empty() {
             return rows;
         }
-        for group in groups {
+        for group in groups.split(',') {
             let given = self.rows.rows(group);
             rows = self.inherit(rows, &given, group, node, &mut missing);
             if missing.is_empty() {
@@ -210,8 +225,9 @@ impl Source {
 
     /// True if some group of the node's defines the column.
     pub(crate) fn has_from_group(&self, node: &str, column: &str) -> bool {
-        let groups = self.groups.of(node).into_iter().flatten();
+        let groups = self.groups.of(node).into_iter();
         groups
+            .flat_map(|groups| groups.split(','))
             .flat_map(|group| self.rows.rows(group))
             .any(|row| row.get(column).is_some())
     }
@@ -223,14 +239,14 @@ impl Source {
         given: &[Row],
         group: &str,
         node: &str,
-        missing: &mut Vec<String>,
+        missing: &mut Vec<&str>,
     ) -> Vec<Row> {
         let mut extended = Vec::new();
-        let mut settled: Vec<String> = Vec::new();
+        let mut settled: Vec<&str> = Vec::new();
         for from in given {
-            let offered: Vec<(&String, &str)> = missing
+            let offered: Vec<(&str, &str)> = missing
                 .iter()
-                .filter_map(|column| Some((column, from.get(column)?)))
+                .filter_map(|column| Some((*column, from.get(column)?)))
                 .collect();
             if offered.is_empty() {
                 continue;
@@ -249,7 +265,7 @@ impl Source {
             }
             for (column, value) in offered {
                 if !value.ends_with(NEXT) && !self.collected.contains_key(column) {
-                    settled.push(column.clone());
+                    settled.push(column);
                 }
             }
         }

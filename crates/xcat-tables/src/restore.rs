@@ -122,9 +122,9 @@ fn present(
                 .position(|name| *name == columns[*at])
         })
         .collect();
-    let project = |row: &Vec<Cell>| -> Vec<Cell> {
-        let cell = |source: &Option<usize>| row.get((*source)?).cloned().flatten();
+    let project = |row: Vec<Option<&[u8]>>| -> Vec<Cell> {
+        let cell = |source: &Option<usize>| row[(*source)?].map(<[u8]>::to_vec);
         sources.iter().map(cell).collect()
     };
-    Ok(content.rows.iter().map(project).collect())
+    Ok(content.rows().map(project).collect())
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub struct Row {
     columns: Arc<[String]>,
     values: Vec<Option<String>>,
-    // Rarely anything; boxed so that a row of 10,000 stays small.
-    notes: Option<Box<Notes>>,
+    // Many rows of one group share theirs.
+    notes: Option<Arc<Notes>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,12 +75,12 @@ impl Row {
     }
 
     pub(crate) fn note_group(&mut self, column: &str, group: &str) {
-        let notes = self.notes.get_or_insert_default();
+        let notes = Arc::make_mut(self.notes.get_or_insert_default());
         notes.groups.insert(column.into(), group.into());
     }
 
     pub(crate) fn note_failure(&mut self, column: &str, why: String) {
-        let notes = self.notes.get_or_insert_default();
+        let notes = Arc::make_mut(self.notes.get_or_insert_default());
         notes.failures.insert(column.into(), why);
     }
 }

@@ -31,9 +31,9 @@ impl Groups {
         self.0.insert(texts.keep(node), texts.keep(groups));
     }
 
-    /// In the order in which they are written; none if the node has none.
-    pub(crate) fn of(&self, node: &str) -> Option<std::str::Split<'_, char>> {
-        Some(self.0.get(node)?.split(','))
+    /// As they are written; none if the node has none.
+    pub(crate) fn of(&self, node: &str) -> Option<&Rc<str>> {
+        self.0.get(node)
     }
 }
 

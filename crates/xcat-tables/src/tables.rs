@@ -31,12 +31,12 @@ impl Tables {
 
     /// The enabled rows of a table, in insertion order (PostgreSQL: in the order of the key).
     pub fn rows(&self, table: &str) -> Result<Vec<Row>, Error> {
-        Ok(self.content(table)?.into_enabled_rows())
+        Ok(self.content(table)?.into_enabled_rows().collect())
     }
 
     /// The rows of a table, disabled ones too.
     pub fn all_rows(&self, table: &str) -> Result<Vec<Row>, Error> {
-        Ok(self.content(table)?.into_rows())
+        Ok(self.content(table)?.into_rows().collect())
     }
 
     /// The enabled rows that hold all these values, in the order of the key: no groups, nothing
@@ -175,10 +175,7 @@ impl Tables {
         for ((table, found), content) in tables.iter().zip(found).zip(&mut contents) {
             *content = match (found, schema(table)) {
                 (Some(found), _) => found,
-                (None, Some(schema)) => Content {
-                    columns: schema.columns.clone(),
-                    rows: Vec::new(),
-                },
+                (None, Some(schema)) => Content::new(schema.columns.clone()),
                 (None, None) => return Err(Error::UnknownTable((*table).into())),
             };
         }

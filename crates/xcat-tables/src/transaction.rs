@@ -26,19 +26,17 @@ impl<'a> Transaction<'a> {
 
     /// The table's rows, disabled ones too.
     pub fn all_rows(&self, table: &str) -> Result<Vec<Row>, Error> {
-        Ok(self.content(table, &[])?.into_rows())
+        Ok(self.content(table, &[])?.into_rows().collect())
     }
 
     /// The enabled rows that hold all these values.
     pub fn rows_where(&self, table: &str, wanted: &[(&str, &str)]) -> Result<Vec<Row>, Error> {
-        let mut rows = self.content(table, wanted)?.into_rows();
-        rows.retain(Row::is_enabled);
-        Ok(rows)
+        Ok(self.content(table, wanted)?.into_enabled_rows().collect())
     }
 
     /// The rows that hold all these values, disabled ones too.
     pub fn matching(&self, table: &str, wanted: &[(&str, &str)]) -> Result<Vec<Row>, Error> {
-        Ok(self.content(table, wanted)?.into_rows())
+        Ok(self.content(table, wanted)?.into_rows().collect())
     }
 
     /// Changes every row that holds all `keys`; if there is none, adds one (`setAttribs` of
@@ -78,7 +76,7 @@ impl<'a> Transaction<'a> {
         open.check(keys.iter().map(|(column, _)| *column))?;
         open.check(values.iter().map(|(column, _)| *column))?;
         if values.is_empty() {
-            return Ok(self.content(table, keys)?.rows.len());
+            return Ok(self.content(table, keys)?.len());
         }
         let set = equations(values.iter().map(|(column, _)| *column), 1);
         let text = format!(

@@ -104,9 +104,7 @@ fn the_last_rows_are_counted_back_from_the_highest_number() {
             last: Some(last),
         };
         let rows = scratch.tables.selected("auditlog", &selection).unwrap();
-        rows.iter()
-            .map(|row| row.get("recid").unwrap().into())
-            .collect()
+        rows.map(|row| row.get("recid").unwrap().into()).collect()
     };
     assert_eq!(last(2, None), ["4"]);
     assert_eq!(last(3, None), ["2", "4"]);

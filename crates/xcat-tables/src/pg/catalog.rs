@@ -8,7 +8,7 @@ use postgres::types::ToSql;
 use super::failure::failure;
 use super::session::parameters;
 use crate::Error;
-use crate::content::{Cell, Content, quoted};
+use crate::content::{Content, quoted};
 use crate::engine::Open;
 
 /// The columns of the named tables in their order, with their place in the primary key. The
@@ -89,16 +89,12 @@ pub(super) fn content(
     let values = parameters(&open.table, statement.params(), values)?;
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
     let rows = client.query(&statement, &values).map_err(&error)?;
-    let cells = |row: &postgres::Row| -> Result<Vec<Cell>, postgres::Error> {
-        let cell = |at| {
-            let text: Option<&str> = row.try_get(at)?;
-            Ok(text.map(|text| text.as_bytes().to_vec()))
-        };
-        (0..open.columns.len()).map(cell).collect()
-    };
-    let rows = rows.iter().map(cells).collect::<Result<_, _>>();
-    Ok(Content {
-        columns: open.columns.clone(),
-        rows: rows.map_err(&error)?,
-    })
+    let mut content = Content::new(open.columns.clone());
+    for row in rows {
+        for at in 0..open.columns.len() {
+            let text: Option<&str> = row.try_get(at).map_err(&error)?;
+            content.push(text.map(str::as_bytes));
+        }
+    }
+    Ok(content)
 }
