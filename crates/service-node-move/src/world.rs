@@ -1,0 +1,102 @@
+//! What a plan must ask the world outside the tables.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fork_worker::command::{self, Spec};
+
+use crate::interfaces::{Interface, interfaces};
+
+/// One `xdsh` to one host.
+const CALL: Duration = Duration::from_secs(60);
+
+/// Names, and what the hosts behind them say. Asked by a plan, never changed by one.
+pub trait World {
+    /// The addresses of a host name; none: it does not resolve.
+    fn addresses(&self, host: &str) -> Vec<IpAddr>;
+    /// The addresses of this machine.
+    fn own(&self) -> Vec<Interface>;
+    /// The addresses of a service node, as it says itself; else why it does not.
+    fn interfaces(&self, service_node: &str) -> Result<Vec<Interface>, String>;
+    /// Which of these hosts answer on their ssh port. By name, with an address to try.
+    fn answering(&self, hosts: &BTreeMap<String, IpAddr>) -> Vec<String>;
+    /// One of xCAT's commands, if it is installed.
+    fn command(&self, name: &str) -> Option<PathBuf>;
+}
+
+/// The machine that this runs on.
+#[derive(Debug, Default)]
+pub struct ThisHost;
+
+impl World for ThisHost {
+    fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        // The resolver of the C library: no thread, and the order of its configuration.
+        let found = (host, 0).to_socket_addrs().into_iter().flatten();
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for address in found.map(|each| each.ip()) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    fn own(&self) -> Vec<Interface> {
+        let found = nix::ifaddrs::getifaddrs().into_iter().flatten();
+        found
+            .filter_map(|each| {
+                let address = each.address?.as_sockaddr_in()?.ip();
+                let mask = each
+                    .netmask
+                    .and_then(|mask| Some(mask.as_sockaddr_in()?.ip()));
+                Some(Interface {
+                    address,
+                    is_alias: mask == Some(Ipv4Addr::BROADCAST),
+                })
+            })
+            .collect()
+    }
+
+    fn interfaces(&self, service_node: &str) -> Result<Vec<Interface>, String> {
+        let (program, args) = match self.command("xdsh") {
+            Some(xdsh) => (xdsh, vec![service_node, "-s", "/sbin/ip addr "]),
+            None => (
+                PathBuf::from("/usr/bin/ssh"),
+                vec![
+                    "-o",
+                    "BatchMode=yes",
+                    "-o",
+                    "ConnectTimeout=10",
+                    "--",
+                    service_node,
+                    "/sbin/ip addr",
+                ],
+            ),
+        };
+        let spec = Spec::new(&program).args(&args).deadline(CALL);
+        let finished =
+            command::run(&spec).map_err(|error| format!("{}: {error}", program.display()))?;
+        let found = interfaces(&String::from_utf8_lossy(&finished.stdout));
+        if found.is_empty() {
+            let said = String::from_utf8_lossy(&finished.stderr);
+            let said = said.lines().next().unwrap_or("it named no address").trim();
+            return Err(program::escape(said).into_owned());
+        }
+        Ok(found)
+    }
+
+    fn answering(&self, hosts: &BTreeMap<String, IpAddr>) -> Vec<String> {
+        let targets: Vec<_> = hosts
+            .iter()
+            .map(|(host, address)| (host.clone(), (*address, 22).into()))
+            .collect();
+        let answered = node_reboot::answers_ssh(&targets, Duration::from_secs(5));
+        answered.unwrap_or_default().into_iter().collect()
+    }
+
+    fn command(&self, name: &str) -> Option<PathBuf> {
+        program::paths::xcat_command(name)
+    }
+}
