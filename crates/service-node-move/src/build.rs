@@ -89,6 +89,7 @@ pub fn plan(
     let mut plan = Plan {
         format: FORMAT,
         asked: asked(request),
+        by_pool: request.destination.is_none(),
         moves: Vec::new(),
         settled,
         changes: Vec::new(),

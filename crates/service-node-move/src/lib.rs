@@ -1,7 +1,8 @@
 //! Nodes move from one service node to another.
 //!
 //! [`plan`] is pure: tables and names in, row changes and steps out. [`write`] puts all rows into the tables in
-//! one transaction, each with its old value as a condition; [`take`] takes the steps after it.
+//! one transaction, each with its old value as a condition; [`take`] takes the steps after it. [`mover`] does both
+//! and notes in a [`journal`] how far it came, so that a killed run can be finished and a finished one taken back.
 
 mod apply;
 mod build;
@@ -11,7 +12,9 @@ mod destination;
 mod error;
 mod facts;
 mod interfaces;
+pub mod journal;
 mod memo;
+pub mod mover;
 mod network;
 mod plan;
 mod rebind;

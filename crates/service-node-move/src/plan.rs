@@ -12,6 +12,8 @@ pub struct Plan {
     pub format: u32,
     /// What was asked for: the same request finds an unfinished move of its own by it.
     pub asked: String,
+    /// Each node goes to the second service node of its own list: nobody said where to.
+    pub by_pool: bool,
     /// The nodes that move.
     pub moves: Vec<Move>,
     /// The nodes that are there already.
@@ -109,6 +111,15 @@ impl Plan {
 }
 
 impl Verb {
+    /// What is said before it, as the original does.
+    pub fn announcement(&self) -> Option<&'static str> {
+        match self {
+            Verb::Route { .. } => Some("Checking the default routes on the nodes."),
+            Verb::Scripts(_) => Some("Running postscripts on the nodes."),
+            _ => None,
+        }
+    }
+
     /// xCAT's commands that carry it out.
     pub fn commands(&self) -> &'static [&'static str] {
         match self {
