@@ -102,7 +102,12 @@ fn show(
 /// The plan; none if it was refused, which has been said then.
 fn decide(tables: &Tables, request: &Request, records: &[Record]) -> anyhow::Result<Option<Plan>> {
     let facts = Facts::read(tables, request)?;
-    match service_node_move::plan(&facts, request, &mover::moved(records), &ThisHost) {
+    match service_node_move::plan(
+        &facts,
+        request,
+        &mover::moved(records),
+        &ThisHost::new(tables)?,
+    ) {
         Ok(plan) => Ok(Some(plan)),
         Err(Error::Refused(reasons)) => {
             reasons.iter().for_each(|reason| complain(NAME, reason));
@@ -242,9 +247,10 @@ fn on_management_node(tables: &Tables) -> anyhow::Result<()> {
     let Some(master) = tables.site("master")? else {
         return Ok(());
     };
-    let own = ThisHost.own();
+    let host = ThisHost::new(tables)?;
+    let own = host.own();
     let is_here = |address: &IpAddr| own.iter().any(|each| IpAddr::V4(each.address) == *address);
-    if ThisHost.addresses(&master).iter().any(is_here) {
+    if host.addresses(&master).iter().any(is_here) {
         return Ok(());
     }
     bail!(

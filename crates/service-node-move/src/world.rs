@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use fork_worker::command::{self, Spec};
 
+use xcat_tables::Tables;
+
 use crate::interfaces::{Interface, interfaces};
 
 /// One `xdsh` to one host.
@@ -28,7 +30,32 @@ pub trait World {
 
 /// The machine that this runs on.
 #[derive(Debug, Default)]
-pub struct ThisHost;
+pub struct ThisHost {
+    /// What `hosts.ip` says, for names that the resolver does not know: a site without xCAT's
+    /// `makehosts`.
+    hosts: BTreeMap<String, IpAddr>,
+}
+
+impl ThisHost {
+    /// With the addresses of the `hosts` table.
+    ///
+    /// # Errors
+    /// What the tables say.
+    pub fn new(tables: &Tables) -> Result<ThisHost, crate::Error> {
+        let names: Vec<String> = tables
+            .rows("nodelist")?
+            .iter()
+            .filter_map(|row| row.get("node").map(str::to_string))
+            .collect();
+        let hosts = tables.attribute("hosts", "ip", &names)?;
+        let parsed = hosts.into_iter();
+        Ok(ThisHost {
+            hosts: parsed
+                .filter_map(|(host, ip)| Some((host, ip.trim().parse().ok()?)))
+                .collect(),
+        })
+    }
+}
 
 impl World for ThisHost {
     fn addresses(&self, host: &str) -> Vec<IpAddr> {
@@ -39,6 +66,9 @@ impl World for ThisHost {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
+        }
+        if addresses.is_empty() {
+            addresses.extend(self.hosts.get(host));
         }
         addresses
     }
