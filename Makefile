@@ -22,7 +22,7 @@ CAMPAIGN_SECONDS ?= 600
 # Built into nodereboot-priv, which runs nothing else.
 export NODETOOLS_SBINDIR = $(SBINDIR)
 
-PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv rflash xtab
+PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv rflash snmove xtab
 RELEASE  = target/release
 STATIC   = target/static/x86_64-unknown-linux-gnu/release
 

@@ -6,13 +6,14 @@ use std::process::{Command, Stdio};
 
 use scenarios::{Finished, program};
 
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "getadapter",
     "findadapter-agent",
     "callbackd",
     "nodereboot",
     "nodereboot-priv",
     "rflash",
+    "snmove",
     "xtab",
 ];
 
@@ -246,7 +247,7 @@ fn wrong_usage_is_two_and_one_message_with_its_subject() {
         );
         assert_eq!(ended.stderr.lines().count(), 1, "{name}: {}", ended.stderr);
     }
-    for name in ["getadapter", "nodereboot", "xtab"] {
+    for name in ["getadapter", "nodereboot", "snmove", "xtab"] {
         let ended = run(name, &[]);
         ended.code(2);
         assert!(

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use program::Usage;
 
 /// Moves nodes to another service node: tables, boot files, routes, leases, scripts.
 #[derive(Debug, Parser)]
 #[command(name = "snmove", version = program::VERSION, disable_version_flag = true, disable_help_flag = true)]
 pub(crate) struct Args {
     /// The nodes; `-` reads their names from standard input. Without: all nodes of the service node of -s
-    #[arg(value_name = "NODERANGE")]
-    pub(crate) noderange: Option<String>,
+    #[arg(value_name = "NODERANGE", num_args = 0..)]
+    pub(crate) noderange: Vec<String>,
     /// The old service node, as the management node calls it
     #[arg(short = 's', long, value_name = "SN1")]
     pub(crate) source: Option<String>,
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     #[arg(short = 'D', long, value_name = "SN2N")]
     pub(crate) destn: Option<String>,
     /// Do nothing on the nodes
-    #[arg(short = 'i', long, conflicts_with = "postscripts")]
+    #[arg(short = 'i', long)]
     pub(crate) ignorenodes: bool,
     /// Run these scripts on the nodes, too; `all`: all that they have
     #[arg(short = 'P', long, value_name = "LIST")]
@@ -41,8 +42,8 @@ pub(crate) struct Args {
     /// Show what would be changed and done, and do nothing
     #[arg(long, visible_alias = "dry-run")]
     pub(crate) plan: bool,
-    /// The plan as JSON, for --apply
-    #[arg(long, requires = "plan")]
+    /// Print the plan, or what --verify found, as JSON
+    #[arg(long)]
     pub(crate) json: bool,
     /// Carry out a plan that --plan --json printed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["noderange", "source", "plan", "undo"])]
@@ -50,6 +51,9 @@ pub(crate) struct Args {
     /// Put the rows of a move back (if no ID is given: of the newest) that still hold what it wrote
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["noderange", "source", "plan"])]
     pub(crate) undo: Option<String>,
+    /// Ask the nodes' service nodes over the network whether they serve them; move nothing
+    #[arg(long, conflicts_with_all = ["plan", "apply", "undo"])]
+    pub(crate) verify: bool,
     /// Do not look at the new service node before the tables are written
     #[arg(long)]
     pub(crate) no_dest_check: bool,
@@ -71,4 +75,23 @@ pub(crate) struct Args {
     /// Show the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     pub(crate) version: Option<bool>,
+}
+
+impl Args {
+    /// Refuses what contradicts itself, in the original's words where it has any.
+    pub(crate) fn check(&self) -> Result<(), Usage> {
+        let selects = !self.noderange.is_empty() || self.source.is_some();
+        let why = if self.postscripts.is_some() && self.ignorenodes {
+            "-P and -i flags cannot be specified at the same time."
+        } else if self.noderange.len() > 1 {
+            "Too many paramters."
+        } else if !selects && self.apply.is_none() && self.undo.is_none() {
+            "A node range or the source service node must be specified."
+        } else if self.json && !self.plan && !self.verify {
+            "--json: belongs to --plan or --verify"
+        } else {
+            return Ok(());
+        };
+        Err(Usage(format!("{why} (-h shows the usage)")))
+    }
 }

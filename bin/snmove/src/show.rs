@@ -1,25 +1,25 @@
 //! A plan as a person reads it: what happens to whom, nodes that share a fate in one line.
 
-use std::collections::BTreeMap;
-
 use noderange::fold;
-use service_node_move::{Plan, Verb};
+use service_node_move::verify::{Holds, Verdict};
+use service_node_move::{Plan, Remarks, Verb};
 
 /// The lines of a plan: moves, rows, steps, what stays.
 pub(crate) fn lines(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
-    let moves = plan.moves.iter().map(|each| {
+    let mut moves = Remarks::default();
+    for each in &plan.moves {
         let from = each.from.as_deref().unwrap_or("the management node");
         let old = each.old_master.as_deref().unwrap_or("none");
         let text = format!(
             "moves from {from} to {}; its master: {old} -> {}",
             each.to, each.new_master
         );
-        (text, each.node.as_str())
-    });
-    let moves = together(moves).into_iter();
-    lines.extend(moves.map(|(text, nodes)| format!("{nodes}: {text}")));
-    let rows = plan.changes.iter().map(|change| {
+        moves.add(&each.node, text);
+    }
+    lines.extend(moves.lines());
+    let mut rows = Remarks::default();
+    for change in &plan.changes {
         let old = match (&change.old, &change.inherited) {
             (_, Some(inherited)) => format!("{inherited} (inherited)"),
             (Some(old), None) => old.clone(),
@@ -29,10 +29,12 @@ pub(crate) fn lines(plan: &Plan) -> Vec<String> {
             "{}.{}: {old} -> {}",
             change.table, change.column, change.new
         );
-        (text, change.node.as_str())
-    });
-    let rows = together(rows).into_iter();
-    lines.extend(rows.map(|(text, nodes)| format!("row {text}: {nodes}")));
+        rows.add(&change.node, text);
+    }
+    lines.extend(
+        rows.folded()
+            .map(|(text, nodes)| format!("row {text}: {nodes}")),
+    );
     for (number, step) in plan.steps.iter().enumerate() {
         let nodes = fold(step.nodes.iter().map(String::as_str));
         lines.push(format!(
@@ -71,17 +73,37 @@ fn verb(verb: &Verb) -> String {
     }
 }
 
-/// Texts with the nodes that each is true of, in the order of their first.
-fn together<'a>(items: impl Iterator<Item = (String, &'a str)>) -> Vec<(String, String)> {
-    let mut order: Vec<(String, Vec<&str>)> = Vec::new();
-    let mut at: BTreeMap<String, usize> = BTreeMap::new();
-    for (text, node) in items {
-        let index = *at.entry(text.clone()).or_insert(order.len());
-        match order.get_mut(index) {
-            Some((_, nodes)) => nodes.push(node),
-            None => order.push((text, vec![node])),
+/// A verdict in one line: `n1: sn2: dhcp=yes bootfile=yes nfs=- dns=no xcatd=yes`.
+pub(crate) fn line(verdict: &Verdict) -> String {
+    let words = verdict.checks.iter().map(|(what, holds)| {
+        let word = match holds {
+            Holds::Yes(_) => "yes",
+            Holds::No(_) => "no",
+            Holds::Unused => "-",
+        };
+        format!("{what}={word}")
+    });
+    let words: Vec<String> = words.collect();
+    format!(
+        "{}: {}: {}",
+        verdict.node,
+        verdict.service_node,
+        words.join(" ")
+    )
+}
+
+/// Why something does not hold, nodes together.
+pub(crate) fn reasons(verdicts: &[Verdict]) -> impl Iterator<Item = String> {
+    let mut reasons = Remarks::default();
+    for verdict in verdicts {
+        for (what, holds) in &verdict.checks {
+            if let Holds::No(why) = holds {
+                reasons.add(
+                    &verdict.node,
+                    format!("{}: {what}: {why}", verdict.service_node),
+                );
+            }
         }
     }
-    let folded = order.into_iter();
-    folded.map(|(text, nodes)| (text, fold(nodes))).collect()
+    reasons.lines()
 }

@@ -64,6 +64,19 @@ pub(crate) fn reboot(
     }
 }
 
+/// What ssh is told to reach a node as root without a question; the command comes behind it.
+pub fn ssh_arguments(node: &str, address: SocketAddr) -> Vec<String> {
+    let mut arguments: Vec<String> = OPTIONS.map(String::from).into();
+    // The tables' address: names need not resolve, keys stay the name's.
+    arguments.push(format!("-oHostName={}", address.ip()));
+    arguments.push(format!("-oHostKeyAlias={node}"));
+    arguments.push(format!("-p{}", address.port()));
+    arguments.push("-lroot".into());
+    // After `--` no name can be an option.
+    arguments.extend(["--".into(), node.into()]);
+    arguments
+}
+
 type Said = (Option<i32>, String, String);
 
 fn call(
@@ -73,15 +86,8 @@ fn call(
     command: &str,
     limit: Duration,
 ) -> Result<Said, String> {
-    let mut arguments: Vec<String> = OPTIONS.map(String::from).into();
-    // The tables' address: names need not resolve, keys stay the name's.
-    arguments.push(format!("-oHostName={}", address.ip()));
-    arguments.push(format!("-oHostKeyAlias={node}"));
-    arguments.push(format!("-p{}", address.port()));
-    arguments.push("-lroot".into());
-    // After `--` no name can be an option.
-    arguments.extend(["--".into(), node.into(), command.into()]);
-    let mut spec = Spec::new(ssh).args(arguments).deadline(limit);
+    let arguments = ssh_arguments(node, address);
+    let mut spec = Spec::new(ssh).args(arguments).arg(command).deadline(limit);
     spec.output_limit = OUTPUT;
     let finished = command::run(&spec).map_err(|error| error.to_string())?;
     if finished.timed_out {

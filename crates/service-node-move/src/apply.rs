@@ -14,12 +14,28 @@ use crate::plan::{Change, Plan};
 /// # Errors
 /// [`Error::Conflict`] with every such row; else what the tables say.
 pub fn write(tables: &Tables, plan: &Plan) -> Result<(), Error> {
-    exchange(
-        tables,
-        &plan.changes,
-        |change| Some(&change.new),
-        |change| change.old.as_ref(),
-    )
+    tables.transaction(&names(&plan.changes), |transaction| {
+        let rows = own_rows(transaction, &plan.changes)?;
+        let mut conflicts = Vec::new();
+        let mut waiting: Vec<&Change> = Vec::new();
+        for change in &plan.changes {
+            let row = rows.get(&(change.table.as_str(), change.node.as_str()));
+            let now = row.and_then(|row| row.raw(&change.column));
+            if now == Some(change.new.as_str()) {
+                continue;
+            }
+            if now != change.old.as_deref() || row.is_some() != change.row {
+                conflicts.push(place(change));
+            }
+            waiting.push(change);
+        }
+        if !conflicts.is_empty() {
+            return Err(Error::Conflict(conflicts));
+        }
+        waiting
+            .into_iter()
+            .try_for_each(|change| put(transaction, change, Some(&change.new)))
+    })
 }
 
 /// Puts back what a plan changed, where the rows still hold what it wrote; the others are left and returned, as
@@ -80,36 +96,6 @@ pub fn is_written(tables: &Tables, plan: &Plan) -> Result<bool, Error> {
         }
     }
     Ok(true)
-}
-
-fn exchange(
-    tables: &Tables,
-    changes: &[Change],
-    to: impl Fn(&Change) -> Option<&String>,
-    from: impl Fn(&Change) -> Option<&String>,
-) -> Result<(), Error> {
-    tables.transaction(&names(changes), |transaction| {
-        let rows = own_rows(transaction, changes)?;
-        let mut conflicts = Vec::new();
-        let mut waiting: Vec<&Change> = Vec::new();
-        for change in changes {
-            let row = rows.get(&(change.table.as_str(), change.node.as_str()));
-            let now = row.and_then(|row| row.raw(&change.column));
-            if now == to(change).map(String::as_str) {
-                continue;
-            }
-            if now != from(change).map(String::as_str) || row.is_some() != change.row {
-                conflicts.push(place(change));
-            }
-            waiting.push(change);
-        }
-        if !conflicts.is_empty() {
-            return Err(Error::Conflict(conflicts));
-        }
-        waiting
-            .into_iter()
-            .try_for_each(|change| put(transaction, change, to(change).map(String::as_str)))
-    })
 }
 
 fn put(transaction: &Transaction<'_>, change: &Change, value: Option<&str>) -> Result<(), Error> {

@@ -1,15 +1,16 @@
 //! From a request to a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::changes::{self, Old};
 use crate::checks;
 use crate::destination::{Destination, Finder};
 use crate::facts::{Facts, Node};
 use crate::memo::Memo;
-use crate::plan::{FORMAT, Move, Plan};
+use crate::plan::{FORMAT, Move, Plan, Step};
+use crate::remarks::Remarks;
 use crate::steps::{self, Moving};
-use crate::{Error, Request, World};
+use crate::{Error, Request, Scripts, World};
 
 /// What a request asks for, given what the tables say. Reads the world's names and, without `-D`, asks the new
 /// service nodes for their addresses; changes nothing.
@@ -28,76 +29,37 @@ pub fn plan(
 ) -> Result<Plan, Error> {
     let world = &Memo::new(world);
     if facts.nodes.is_empty() {
-        return Err(Error::Refused(vec![
-            "Could not get xCAT object definitions.".to_string(),
-        ]));
+        let text = "Could not get xCAT object definitions.";
+        return Err(Error::Refused(vec![text.to_string()]));
     }
     kinds(facts, request)?;
-    let mut warnings = Vec::new();
-    let mut settled = Vec::new();
-    let by_pool = request.source.is_none() && request.destination.is_none();
-    let mut candidates: Vec<(&str, &Node)> = Vec::new();
-    for (name, node) in &facts.nodes {
-        let was_moved = by_pool
-            && node
-                .pool
-                .first()
-                .is_some_and(|first| moved.get(name) == Some(first));
-        if was_moved {
-            settled.push(name.clone());
-            continue;
-        }
-        candidates.push((name, node));
-    }
-    refuse(
-        candidates
-            .iter()
-            .filter(|(name, _)| world.addresses(name).is_empty())
-            .map(|(name, _)| format!("Could not resolve node '{name}'.")),
-    )?;
-    let mut finder = Finder::new(facts, request, world);
-    let mut chosen = Vec::new();
-    let mut failures = Vec::new();
-    for (name, node) in candidates {
-        match finder.service_node(name, node) {
-            // A service node serves itself from the management node, never from itself.
-            Ok(to) if to == name => warnings.push(format!(
-                "{name}: is the new service node itself: it stays where it is"
-            )),
-            Ok(to) => chosen.push((name, node, to)),
-            Err(why) => failures.push(why),
-        }
-    }
-    refuse(failures)?;
-    let mut placed: Vec<(&str, &Node, Destination)> = Vec::new();
-    let mut failures = Vec::new();
-    for (name, node, to) in chosen {
-        match finder.master(name, &to, &mut warnings) {
-            Ok(destination) => placed.push((name, node, destination)),
-            Err(why) => failures.push(why),
-        }
-    }
-    let silent: Vec<String> = finder
-        .silent()
-        .map(|(host, why)| format!("Could not get IP addresses from service node {host}. ({why})"))
-        .collect();
-    refuse(silent.into_iter().chain(failures))?;
-    let mut moving: Vec<Moving<'_>> = placed
-        .into_iter()
-        .map(|(name, node, to)| moving(name, node, to, facts, request, world))
-        .collect();
     let mut plan = Plan {
         format: FORMAT,
         asked: asked(request),
         by_pool: request.destination.is_none(),
         moves: Vec::new(),
-        settled,
+        settled: Vec::new(),
         changes: Vec::new(),
         steps: Vec::new(),
-        warnings,
+        warnings: Vec::new(),
         failures: Vec::new(),
         stays: Vec::new(),
     };
+    let is_back = |name: &str, node: &Node| {
+        let (first, source) = (node.pool.first(), request.source.as_ref());
+        let was_moved = first.is_some() && first != source && first == moved.get(name);
+        // The second of its list is where it came from.
+        let came_from = source.is_some() && source == node.pool.get(1);
+        request.nodes.is_some() && request.destination.is_none() && (was_moved || came_from)
+    };
+    let (back, candidates): (Vec<_>, Vec<_>) = facts
+        .nodes
+        .iter()
+        .partition(|(name, node)| is_back(name, node));
+    let mut warnings = Remarks::default();
+    plan.settled = back.into_iter().map(|(name, _)| name.clone()).collect();
+    let (mut moving, general) = place(&candidates, facts, request, world, &mut warnings)?;
+    let (mut failures, mut stays) = (Remarks::default(), Remarks::default());
     moving.retain(|each| {
         let changed = changes::changes(each.name, each.node, &each.to, &each.old, world);
         if changed.changes.is_empty() && changed.failures.is_empty() {
@@ -105,35 +67,45 @@ pub fn plan(
             return false;
         }
         plan.changes.extend(changed.changes);
-        plan.warnings.extend(changed.warnings);
-        plan.failures.extend(changed.failures);
-        plan.stays.extend(changed.stays);
+        for (texts, remarks) in [
+            (changed.warnings, &mut warnings),
+            (changed.failures, &mut failures),
+            (changed.stays, &mut stays),
+        ] {
+            texts
+                .into_iter()
+                .for_each(|text| remarks.add(each.name, text));
+        }
         true
     });
     plan.settled.sort_unstable();
-    let breaches = moving
-        .iter()
-        .flat_map(|each| checks::pool(each, request.source.as_deref(), world));
-    let breaches: Vec<String> = breaches.collect();
+    let mut breaches = Remarks::default();
+    for each in &moving {
+        let texts = checks::pool(each, request.source.as_deref(), world);
+        texts
+            .into_iter()
+            .for_each(|text| breaches.add(each.name, text));
+    }
     let mut refused = Vec::new();
-    match request.strict_pool {
-        true => refused.extend(breaches),
-        false => plan.warnings.extend(breaches),
+    let mut tolerated = Vec::new();
+    if request.strict_pool {
+        refused.extend(breaches.lines());
+    } else {
+        tolerated.extend(breaches.lines());
     }
     if request.check_destination {
         refused.extend(checks::destinations(&moving, facts, request, world));
     }
     refuse(refused)?;
     plan.moves = moving.iter().map(record).collect();
-    plan.steps = steps::steps(
-        &moving,
-        &plan.changes,
-        facts,
-        request,
-        world,
-        &mut plan.warnings,
-    );
-    missing(&mut plan, world);
+    plan.steps = steps::steps(&moving, &plan.changes, facts, request, world, &mut warnings);
+    plan.warnings.extend(general);
+    plan.warnings.extend(warnings.lines());
+    plan.warnings.extend(tolerated);
+    plan.warnings.extend(not_installed(&plan.steps, world));
+    plan.failures.extend(failures.lines());
+    plan.stays.extend(stays.lines());
+    plan.check().map_err(|why| Error::Refused(vec![why]))?;
     Ok(plan)
 }
 
@@ -143,23 +115,73 @@ pub fn asked(request: &Request) -> String {
         .nodes
         .as_ref()
         .map(|nodes| noderange::fold(nodes.iter().map(String::as_str)));
-    let word = |letter: &str, value: &Option<String>| {
-        value
-            .as_ref()
-            .map(|value| format!(" {letter} {value}"))
-            .unwrap_or_default()
+    let scripts = match &request.scripts {
+        Scripts::Usual => None,
+        Scripts::Also(list) => Some(list.join(",")),
+        Scripts::All => Some("all".to_string()),
     };
-    format!(
-        "{}{}{}{}{}",
-        nodes.unwrap_or_default(),
-        word("-s", &request.source),
-        word("-S", &request.old_master),
-        word("-d", &request.destination),
-        word("-D", &request.new_master)
-    )
+    let mut text = nodes.unwrap_or_default();
+    for (letter, value) in [
+        ("-s", &request.source),
+        ("-S", &request.old_master),
+        ("-d", &request.destination),
+        ("-D", &request.new_master),
+        ("-P", &scripts),
+    ] {
+        if let Some(value) = value {
+            text.push_str(&format!(" {letter} {value}"));
+        }
+    }
+    if request.leave_nodes {
+        text.push_str(" -i");
+    }
+    text
 }
 
-fn moving<'a>(
+/// Where each node goes. What to warn of comes beside: of nodes in `warnings`, of service nodes as the second value.
+fn place<'a>(
+    candidates: &[(&'a String, &'a Node)],
+    facts: &'a Facts,
+    request: &Request,
+    world: &Memo<'_>,
+    warnings: &mut Remarks<'a>,
+) -> Result<(Vec<Moving<'a>>, Vec<String>), Error> {
+    let unknown = candidates
+        .iter()
+        .filter(|(name, _)| world.addresses(name).is_empty());
+    refuse(unknown.map(|(name, _)| format!("Could not resolve node '{name}'.")))?;
+    let mut finder = Finder::new(facts, request, world);
+    let mut chosen = Vec::new();
+    let mut failures = Vec::new();
+    for (name, node) in candidates {
+        match finder.service_node(name, node) {
+            // A service node serves itself from the management node, never from itself.
+            Ok(to) if to == **name => {
+                warnings.add(name, "is the new service node itself: it stays where it is");
+            }
+            Ok(to) => chosen.push((*name, *node, to)),
+            Err(why) => failures.push(why),
+        }
+    }
+    refuse(failures)?;
+    let mut general = Vec::new();
+    let mut moving = Vec::new();
+    let mut failures = Vec::new();
+    for (name, node, to) in chosen {
+        match finder.master(name, &to, &mut general) {
+            Ok(to) => moving.push(of(name, node, to, facts, request, world)),
+            Err(why) => failures.push(why),
+        }
+    }
+    let silent: Vec<String> = finder
+        .silent()
+        .map(|(host, why)| format!("Could not get IP addresses from service node {host}. ({why})"))
+        .collect();
+    refuse(silent.into_iter().chain(failures))?;
+    Ok((moving, general))
+}
+
+fn of<'a>(
     name: &'a str,
     node: &'a Node,
     to: Destination,
@@ -214,21 +236,23 @@ fn kinds(facts: &Facts, request: &Request) -> Result<(), Error> {
 }
 
 /// Steps whose command is not installed are named in the plan.
-fn missing(plan: &mut Plan, world: &dyn World) {
-    let mut named = std::collections::BTreeSet::new();
-    for step in &plan.steps {
-        for command in step.verb.commands() {
-            if world.command(command).is_none() && named.insert(*command) {
-                let instead = if *command == "xdsh" {
-                    "ssh is used instead"
-                } else {
-                    "that step is not done"
-                };
-                plan.warnings
-                    .push(format!("{command}: is not installed: {instead}"));
-            }
-        }
-    }
+fn not_installed(steps: &[Step], world: &dyn World) -> Vec<String> {
+    let commands: BTreeSet<&str> = steps
+        .iter()
+        .flat_map(|step| step.verb.commands())
+        .copied()
+        .collect();
+    let missing = commands
+        .into_iter()
+        .filter(|command| world.command(command).is_none());
+    let text = |command| {
+        let instead = match command {
+            "xdsh" => "ssh does what it would do",
+            _ => "its step will fail for all its nodes",
+        };
+        format!("{command}: is not installed: {instead}")
+    };
+    missing.map(text).collect()
 }
 
 fn refuse(reasons: impl IntoIterator<Item = String>) -> Result<(), Error> {

@@ -44,7 +44,7 @@ impl Old {
     }
 }
 
-/// What came of one node's rows.
+/// What came of one node's rows; the texts are about that node.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
     pub(crate) changes: Vec<Change>,
@@ -99,7 +99,7 @@ pub(crate) fn changes(
             }
             Some(value) if value.trim() != to.master => {
                 changed.stays.push(format!(
-                    "{name}: noderes.{column}={value}: not known to be the old service node"
+                    "noderes.{column}={value}: not known to be the old service node"
                 ));
             }
             _ => {}
@@ -124,7 +124,7 @@ pub(crate) fn changes(
             .filter(|value| old.is(value, world))
         {
             changed.stays.push(format!(
-                "{name}: {table}.{column}={value}: hardware control stays with the old service node"
+                "{table}.{column}={value}: hardware control stays with the old service node"
             ));
         }
     }
@@ -153,7 +153,7 @@ fn monitor(
         _ => {
             let text =
                 "The current value of the monserver attribute is not valid.  It will not be reset.";
-            changed.failures.push(format!("{name}: {text}"));
+            changed.failures.push(text.to_string());
         }
     }
 }
@@ -173,8 +173,7 @@ fn change(
     let row = node.own.get(table);
     let old = row.and_then(|row| row.raw(column)).map(str::to_string);
     if row.is_some_and(|row| !row.is_enabled()) {
-        let text =
-            format!("{name}: its row in {table} is disabled: what is written there has no effect");
+        let text = format!("its row in {table} is disabled: what is written there has no effect");
         if !changed.warnings.contains(&text) {
             changed.warnings.push(text);
         }

@@ -18,20 +18,19 @@ const SERVICES: [(&str, &str, &str); 4] = [
 ];
 
 /// The seed's rules for a pool (spec snmove section 4): at least two, both in it, the source first, `xcatmaster` set
-/// and belonging to the first. One text for each breach.
+/// and belonging to the first. One text for each breach of this node.
 pub(crate) fn pool(each: &Moving<'_>, source: Option<&str>, world: &dyn World) -> Vec<String> {
     let mut breaches = Vec::new();
-    let name = each.name;
     let pool = &each.node.pool;
     if pool.len() < 2 {
         breaches.push(format!(
-            "{name}: noderes.servicenode names {} service nodes, and a pool has two at least",
+            "noderes.servicenode names {} service nodes, and a pool has at least two",
             pool.len()
         ));
     }
     if !pool.contains(&each.to.service_node) {
         breaches.push(format!(
-            "{name}: {} is not in its noderes.servicenode",
+            "{} is not in its noderes.servicenode",
             each.to.service_node
         ));
     }
@@ -39,24 +38,22 @@ pub(crate) fn pool(each: &Moving<'_>, source: Option<&str>, world: &dyn World) -
         && pool.first().map(String::as_str) != Some(source)
     {
         breaches.push(format!(
-            "{name}: {source} is not the first in its noderes.servicenode"
+            "{source} is not the first in its noderes.servicenode"
         ));
     }
     match (each.node.value("noderes", "xcatmaster"), pool.first()) {
-        (None, _) => breaches.push(format!("{name}: noderes.xcatmaster is not set")),
+        (None, _) => breaches.push("noderes.xcatmaster is not set".to_string()),
         (Some(master), Some(first)) => {
             // The two sides of a service node have other addresses; only the same network can be compared.
             let master_of = world.addresses(master);
             if master_of.is_empty() {
-                breaches.push(format!(
-                    "{name}: noderes.xcatmaster={master} does not resolve"
-                ));
+                breaches.push(format!("noderes.xcatmaster={master} does not resolve"));
             } else if master_of
                 .iter()
                 .any(|address| belongs_to_another(address, first, pool, world))
             {
                 breaches.push(format!(
-                    "{name}: noderes.xcatmaster={master} does not belong to {first}"
+                    "noderes.xcatmaster={master} does not belong to {first}"
                 ));
             }
         }
@@ -103,6 +100,9 @@ pub(crate) fn destinations(
         failures.push(format!("{host}: does not answer on its ssh port"));
     }
     for (host, nodes) in &by_host {
+        if answering.contains(*host) {
+            failures.extend(no_images(host, nodes, facts, world));
+        }
         if !facts.names.contains(*host) {
             failures.push(format!("{host}: has no row in nodelist"));
         }
@@ -128,6 +128,31 @@ pub(crate) fn destinations(
         failures.extend(strangers(moving, facts, world));
     }
     failures
+}
+
+/// Directories of the nodes' images that the host does not have: `nodeset` would leave its nodes without a system.
+fn no_images(host: &str, nodes: &[&Moving<'_>], facts: &Facts, world: &dyn World) -> Vec<String> {
+    let images = nodes
+        .iter()
+        .filter_map(|each| each.node.value("nodetype", "provmethod"));
+    let wanted: BTreeMap<&str, &str> = images
+        .filter_map(|image| Some((facts.images.get(image.trim())?.as_str(), image.trim())))
+        .collect();
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let paths: Vec<&str> = wanted.keys().copied().collect();
+    match world.missing(host, &paths) {
+        Ok(missing) => {
+            let missing = wanted
+                .iter()
+                .filter(|(path, _)| missing.iter().any(|other| other == *path));
+            missing
+                .map(|(path, image)| format!("{host}: has no {path}, which image {image} needs"))
+                .collect()
+        }
+        Err(why) => vec![format!("{host}: its images cannot be looked at: {why}")],
+    }
 }
 
 /// A master named by `-D` must be in the network of each node. (One that was looked up is.)

@@ -31,6 +31,8 @@ pub struct Facts {
     pub defaults: [String; 2],
     /// The rows of `servicenode`, by host.
     pub service_nodes: BTreeMap<String, Row>,
+    /// The directory that a service node must have for an image to boot or install from it.
+    pub images: BTreeMap<String, String>,
     /// All of `nodelist`.
     pub names: BTreeSet<String>,
     /// `site.master`.
@@ -141,6 +143,7 @@ impl Facts {
                 .collect(),
             defaults: [default("postscripts"), default("postbootscripts")],
             service_nodes: service_rows(tables)?,
+            images: images(tables)?,
             names,
             master,
             disjoint_dhcps: is_set(tables.site("disjointdhcps")?.as_deref()),
@@ -205,6 +208,35 @@ fn service_rows(tables: &Tables) -> Result<BTreeMap<String, Row>, Error> {
     let rows = tables.attributes("servicenode", &columns, &hosts)?;
     let first = |(host, rows): (String, Vec<Row>)| Some((host, rows.into_iter().next()?));
     Ok(rows.into_iter().filter_map(first).collect())
+}
+
+/// A diskless image is served from `rootimgdir`, an installed one from the first of `pkgdir`.
+fn images(tables: &Tables) -> Result<BTreeMap<String, String>, Error> {
+    let mut columns = BTreeMap::new();
+    for row in tables.rows("osimage")? {
+        let column = match row.get("provmethod").map(str::trim) {
+            Some("netboot" | "statelite") => "rootimgdir",
+            Some("install") => "pkgdir",
+            _ => continue,
+        };
+        if let Some(name) = row.get("imagename") {
+            columns.insert(name.to_string(), column);
+        }
+    }
+    let mut images = BTreeMap::new();
+    for row in tables.rows("linuximage")? {
+        let Some((name, column)) = row
+            .get("imagename")
+            .and_then(|name| Some((name, columns.get(name)?)))
+        else {
+            continue;
+        };
+        let place = row.get(column).and_then(|list| list.split(',').next());
+        if let Some(place) = place.map(str::trim).filter(|place| place.starts_with('/')) {
+            images.insert(name.to_string(), place.to_string());
+        }
+    }
+    Ok(images)
 }
 
 /// All service nodes that anything tells of: the table, the group, other nodes' pools.

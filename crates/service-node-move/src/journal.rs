@@ -1,7 +1,7 @@
 //! What was moved, on disk: the way to finish and the way back.
 //!
 //! One directory per move under `/var/lib/xcat-nodetools/snmove`: `plan.json` as it was decided, and `log`, a line of
-//! JSON for each thing done, each on disk before the next begins (snmove-journal.5).
+//! JSON for each thing done, each on disk before the next begins.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -91,7 +91,7 @@ pub struct Journal {
 }
 
 impl Journals {
-    /// Opens the directory, makes it if there is none, and waits for nobody.
+    /// Opens the directory, makes it if there is none; waits for nobody who holds it.
     ///
     /// # Errors
     /// [`Error::Journal`] if another move is under way, or somebody else could write there.
@@ -216,7 +216,9 @@ pub fn read_plan(path: &Path) -> Result<Plan, Error> {
         );
         return Err(Error::journal(path, why));
     }
-    serde_json::from_str(&text).map_err(|error| Error::journal(path, error))
+    let plan: Plan = serde_json::from_str(&text).map_err(|error| Error::journal(path, error))?;
+    plan.check().map_err(|why| Error::journal(path, why))?;
+    Ok(plan)
 }
 
 fn directory() -> PathBuf {

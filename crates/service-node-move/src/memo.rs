@@ -43,6 +43,10 @@ impl World for Memo<'_> {
         self.world.interfaces(service_node)
     }
 
+    fn missing(&self, host: &str, directories: &[&str]) -> Result<Vec<String>, String> {
+        self.world.missing(host, directories)
+    }
+
     fn answering(&self, hosts: &BTreeMap<String, IpAddr>) -> Vec<String> {
         self.world.answering(hosts)
     }

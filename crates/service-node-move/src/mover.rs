@@ -31,8 +31,11 @@ pub fn carry_out(
 ) -> Result<Results, Error> {
     let mut journal = journals.begin(plan)?;
     if let Err(error) = write(tables, plan) {
-        // It never began: a later run must not try to finish it.
-        journal.note(&Note::Undone(Vec::new()))?;
+        // It never began, and a later run must not try to finish it. Unless it did: a connection that was lost at the
+        // commit does not tell.
+        if matches!(apply::is_written(tables, plan), Ok(false)) {
+            journal.note(&Note::Undone(Vec::new()))?;
+        }
         return Err(error);
     }
     journal.note(&Note::Written)?;
@@ -83,12 +86,21 @@ pub fn undo(tables: &Tables, journals: &Journals, record: &Record) -> Result<Vec
     Ok(left)
 }
 
-/// The newest unfinished move of the same request.
-pub fn unfinished<'r>(records: &'r [Record], asked: &str) -> Option<&'r Record> {
+/// The newest unfinished move that fits.
+pub fn unfinished(records: &[Record], fits: impl Fn(&Plan) -> bool) -> Option<&Record> {
     records
         .iter()
         .rev()
-        .find(|record| record.plan.asked == asked && record.is_unfinished())
+        .find(|record| record.is_unfinished() && fits(&record.plan))
+}
+
+/// The newest move of the same request, if it was finished and not taken back.
+pub fn done<'r>(records: &'r [Record], asked: &str) -> Option<&'r Record> {
+    let newest = records
+        .iter()
+        .rev()
+        .find(|record| record.plan.asked == asked);
+    newest.filter(|record| !record.is_unfinished() && !record.is_undone())
 }
 
 /// The nodes that were moved to the second of their list, and where to: asking for that again would move them back.

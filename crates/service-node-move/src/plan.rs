@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::NODERES;
+
 /// Newest form of stored plans that this program writes and reads.
 pub const FORMAT: u32 = 1;
 
@@ -102,6 +104,63 @@ impl Plan {
     /// Nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.moves.is_empty()
+    }
+
+    /// Why this plan cannot be one of ours: a stored one may write no other places, and no name in it may be more
+    /// than a name.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let steps = self.steps.iter().flat_map(|step| &step.nodes);
+        let changes = self.changes.iter().map(|change| &change.node);
+        let moves = self.moves.iter().map(|each| &each.node);
+        let old = self.steps.iter().filter_map(|step| match &step.verb {
+            Verb::ForgetDhcp(old) => Some(old),
+            _ => None,
+        });
+        let mut names = steps.chain(changes).chain(moves).chain(old);
+        if let Some(name) = names.find(|name| !boot_target::is_plain(name)) {
+            return Err(format!("{}: is no name of a node", program::escape(name)));
+        }
+        let is_ours = |change: &&Change| match change.table.as_str() {
+            "noderes" => NODERES.contains(&change.column.as_str()),
+            "nodehm" => change.column == "conserver",
+            _ => false,
+        };
+        if let Some(change) = self.changes.iter().find(|change| !is_ours(change)) {
+            let place = format!("{}.{}", change.table, change.column);
+            return Err(format!(
+                "{}: is never changed by a move",
+                program::escape(&place)
+            ));
+        }
+        let is_address = |text: &str| text.parse::<std::net::Ipv4Addr>().is_ok();
+        for step in &self.steps {
+            if let Verb::Route { new, old } = &step.verb
+                && !(is_address(new) && old.as_deref().is_none_or(is_address))
+            {
+                return Err(format!("{}: is no gateway", program::escape(new)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a plan that was carried out: all its nodes are there, nothing is to be done.
+    pub fn clear(&mut self) {
+        let moved = std::mem::take(&mut self.moves);
+        *self = Plan {
+            format: self.format,
+            asked: std::mem::take(&mut self.asked),
+            by_pool: self.by_pool,
+            settled: moved.into_iter().map(|each| each.node).collect(),
+            moves: Vec::new(),
+            changes: Vec::new(),
+            steps: Vec::new(),
+            warnings: Vec::new(),
+            failures: Vec::new(),
+            stays: Vec::new(),
+        };
     }
 
     /// The nodes that move.

@@ -1,14 +1,11 @@
 //! The steps after the write, carried out by what is installed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use boot_target::Answers;
 
 use crate::plan::{Step, Verb};
 
-/// `updatenode` may install packages.
-const LIMIT: Duration = Duration::from_secs(1800);
 /// What the system says of a route that is there already.
 const IS_THERE: &str = "File exists";
 /// What it says of one that is not.
@@ -24,22 +21,6 @@ pub trait Commands {
     /// Makes the nodes' DHCP clients find the new server. What each says of it; a node that does not answer, or
     /// has a fixed address, is no failure.
     fn rebind(&mut self, nodes: &[String]) -> BTreeMap<String, String>;
-}
-
-/// xCAT's commands of this host.
-#[derive(Debug, Default)]
-pub struct Installed;
-
-impl Commands for Installed {
-    fn xcat(&mut self, command: &str, nodes: &[String], args: &[&str]) -> Result<Answers, String> {
-        let path = program::paths::xcat_command(command)
-            .ok_or_else(|| format!("{command}: is not installed"))?;
-        boot_target::run(&path, nodes, args, LIMIT).map_err(|error| error.to_string())
-    }
-
-    fn rebind(&mut self, nodes: &[String]) -> BTreeMap<String, String> {
-        crate::rebind::rebind(nodes)
-    }
 }
 
 /// What somebody is told while steps are taken.

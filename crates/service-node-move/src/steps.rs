@@ -7,6 +7,7 @@ use crate::destination::{Destination, first_v4};
 use crate::facts::{Facts, Node, pool};
 use crate::network::Network;
 use crate::plan::{Change, Step, Verb};
+use crate::remarks::Remarks;
 use crate::{Request, Scripts, World};
 
 /// Scripts that name the master on a node, in the order in which they run.
@@ -24,13 +25,13 @@ pub(crate) struct Moving<'a> {
 }
 
 /// The steps, in the original's order. AIX nodes have none: theirs are other ones.
-pub(crate) fn steps(
-    moving: &[Moving<'_>],
+pub(crate) fn steps<'a>(
+    moving: &[Moving<'a>],
     changes: &[Change],
     facts: &Facts,
     request: &Request,
     world: &dyn World,
-    warnings: &mut Vec<String>,
+    warnings: &mut Remarks<'a>,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     let with_console: Vec<String> = changes
@@ -39,7 +40,7 @@ pub(crate) fn steps(
         .map(|change| change.node.clone())
         .collect();
     add(&mut steps, Verb::Conserver, with_console);
-    let linux: Vec<&Moving<'_>> = moving.iter().filter(|each| !each.node.is_aix()).collect();
+    let linux: Vec<&Moving<'a>> = moving.iter().filter(|each| !each.node.is_aix()).collect();
     for (state, nodes) in grouped(&linux, |each| {
         Some(boot_state(each.node.value("nodetype", "provmethod")?))
     }) {
@@ -93,11 +94,11 @@ fn route(
 }
 
 /// The scripts that run again on a node. Of the usual ones, those in its list; an entry with arguments counts.
-fn scripts(
-    each: &Moving<'_>,
+fn scripts<'a>(
+    each: &Moving<'a>,
     facts: &Facts,
     request: &Request,
-    warnings: &mut Vec<String>,
+    warnings: &mut Remarks<'a>,
 ) -> Option<Vec<String>> {
     let own = |column| each.node.value("postscripts", column).unwrap_or_default();
     let lists = [
@@ -117,11 +118,13 @@ fn scripts(
                 .find(|entry| entry.split_ascii_whitespace().next() == Some(usual));
             match entry {
                 Some(entry) => chosen.push(entry.clone()),
-                None if usual == "syslog" => warnings.push(format!(
-                    "{}: {usual} is not among its scripts: it goes on with the old service node (-P {usual} runs it)",
-                    each.name
-                )),
-                None => {}
+                None if forced(request, usual) => {}
+                None => {
+                    let text = format!(
+                        "{usual} is not among the scripts: what it sets up on the node stays as it is (-P {usual} runs it)"
+                    );
+                    warnings.add(each.name, text);
+                }
             }
         }
         if let Scripts::Also(more) = &request.scripts {
@@ -131,10 +134,19 @@ fn scripts(
     (!chosen.is_empty()).then_some(chosen)
 }
 
+/// True if `-P` names the script.
+fn forced(request: &Request, script: &str) -> bool {
+    let Scripts::Also(more) = &request.scripts else {
+        return false;
+    };
+    more.iter()
+        .any(|entry| entry.split_ascii_whitespace().next() == Some(script))
+}
+
 /// Nodes by what is to be done with them, in the order of the first node of each.
-fn grouped<K: Ord + Clone>(
-    moving: &[&Moving<'_>],
-    mut key: impl FnMut(&Moving<'_>) -> Option<K>,
+fn grouped<'a, K: Ord + Clone>(
+    moving: &[&Moving<'a>],
+    mut key: impl FnMut(&Moving<'a>) -> Option<K>,
 ) -> Vec<(K, Vec<String>)> {
     let mut at: BTreeMap<K, usize> = BTreeMap::new();
     let mut groups: Vec<(K, Vec<String>)> = Vec::new();

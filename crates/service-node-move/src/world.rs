@@ -10,9 +10,13 @@ use fork_worker::command::{self, Spec};
 use xcat_tables::Tables;
 
 use crate::interfaces::{Interface, interfaces};
+use crate::remote;
 
-/// One `xdsh` to one host.
+/// One call to one host.
 const CALL: Duration = Duration::from_secs(60);
+/// What a host says in front of a directory that it does not have, and when it has looked at all.
+const MISSING: &str = "missing:";
+const LOOKED: &str = "looked";
 
 /// Names, and what the hosts behind them say. Asked by a plan, never changed by one.
 pub trait World {
@@ -22,6 +26,8 @@ pub trait World {
     fn own(&self) -> Vec<Interface>;
     /// The addresses of a service node, as it says itself; else why it does not.
     fn interfaces(&self, service_node: &str) -> Result<Vec<Interface>, String>;
+    /// Which of these directories a host does not have; else why it does not say.
+    fn missing(&self, host: &str, directories: &[&str]) -> Result<Vec<String>, String>;
     /// Which of these hosts answer on their ssh port. By name, with an address to try.
     fn answering(&self, hosts: &BTreeMap<String, IpAddr>) -> Vec<String>;
     /// One of xCAT's commands, if it is installed.
@@ -29,7 +35,7 @@ pub trait World {
 }
 
 /// The machine that this runs on.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct ThisHost {
     /// What `hosts.ip` says, for names that the resolver does not know: a site without xCAT's
     /// `makehosts`.
@@ -54,6 +60,24 @@ impl ThisHost {
                 .filter_map(|(host, ip)| Some((host, ip.trim().parse().ok()?)))
                 .collect(),
         })
+    }
+}
+
+impl ThisHost {
+    /// What a command on a host printed, and the text to report if that is not what was hoped for.
+    fn said(&self, host: &str, command: &str) -> Result<(String, String), String> {
+        let spec = match self.command("xdsh") {
+            Some(xdsh) => Spec::new(xdsh).args([host, "-s", command]).deadline(CALL),
+            None => remote::ssh(host, &self.addresses(host), command, CALL)?,
+        };
+        let finished =
+            command::run(&spec).map_err(|error| format!("{}: {error}", spec.program.display()))?;
+        let stderr = String::from_utf8_lossy(&finished.stderr);
+        let why = match stderr.trim().lines().last() {
+            Some(why) => program::escape(why).into_owned(),
+            None => "it said nothing of use".to_string(),
+        };
+        Ok((String::from_utf8_lossy(&finished.stdout).into_owned(), why))
     }
 }
 
@@ -90,31 +114,31 @@ impl World for ThisHost {
     }
 
     fn interfaces(&self, service_node: &str) -> Result<Vec<Interface>, String> {
-        let (program, args) = match self.command("xdsh") {
-            Some(xdsh) => (xdsh, vec![service_node, "-s", "/sbin/ip addr "]),
-            None => (
-                PathBuf::from("/usr/bin/ssh"),
-                vec![
-                    "-o",
-                    "BatchMode=yes",
-                    "-o",
-                    "ConnectTimeout=10",
-                    "--",
-                    service_node,
-                    "/sbin/ip addr",
-                ],
-            ),
-        };
-        let spec = Spec::new(&program).args(&args).deadline(CALL);
-        let finished =
-            command::run(&spec).map_err(|error| format!("{}: {error}", program.display()))?;
-        let found = interfaces(&String::from_utf8_lossy(&finished.stdout));
-        if found.is_empty() {
-            let said = String::from_utf8_lossy(&finished.stderr);
-            let said = said.lines().next().unwrap_or("it named no address").trim();
-            return Err(program::escape(said).into_owned());
+        let (said, why) = self.said(service_node, "/sbin/ip addr ")?;
+        match interfaces(&said) {
+            none if none.is_empty() => Err(why),
+            found => Ok(found),
         }
-        Ok(found)
+    }
+
+    fn missing(&self, host: &str, directories: &[&str]) -> Result<Vec<String>, String> {
+        let harmless = |path: &&str| path.chars().all(|c| !c.is_control() && c != '\'');
+        if let Some(strange) = directories.iter().find(|path| !harmless(path)) {
+            return Err(format!("{}: is no usual name", program::escape(strange)));
+        }
+        let quoted: Vec<String> = directories.iter().map(|path| format!("'{path}'")).collect();
+        let script = format!(
+            "for d in {}; do test -d \"$d\" || echo \"{MISSING}$d\"; done; echo {LOOKED}",
+            quoted.join(" ")
+        );
+        let (said, why) = self.said(host, &script)?;
+        if !said.lines().any(|line| line.trim_end().ends_with(LOOKED)) {
+            return Err(why);
+        }
+        let missing = said.lines().filter_map(|line| line.split_once(MISSING));
+        Ok(missing
+            .map(|(_, path)| path.trim_end().to_string())
+            .collect())
     }
 
     fn answering(&self, hosts: &BTreeMap<String, IpAddr>) -> Vec<String> {
