@@ -49,7 +49,7 @@ pub use request::{
     BATCH, BootDevice, COMMAND_FANOUT, Caller, MaxFail, Options, PAUSE, POWER_FANOUT, Request, WAIT,
 };
 pub use rpower::{Failed, Patience, Rpower};
-pub use shell::ssh_arguments;
+pub use shell::ssh_to;
 pub use ssh::answers_ssh;
 pub use status::{RUNNING, running};
 pub use verdict::{NodeResult, Status};

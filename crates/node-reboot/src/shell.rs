@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use fork_worker::command::{self, Spec};
 
+use crate::tools::find;
+
 /// Never a question, never a forwarded anything. A host key that is new is taken, one that has
 /// changed is refused: such a node is rebooted by its power.
 const OPTIONS: [&str; 9] = [
@@ -64,8 +66,12 @@ pub(crate) fn reboot(
     }
 }
 
-/// What ssh is told to reach a node as root without a question; the command comes behind it.
-pub fn ssh_arguments(node: &str, address: SocketAddr) -> Vec<String> {
+/// The call of ssh that reaches a node as root without a question; the command is to be added. `None`: no ssh here.
+pub fn ssh_to(node: &str, address: SocketAddr) -> Option<Spec> {
+    Some(Spec::new(find("ssh")?).args(arguments(node, address)))
+}
+
+fn arguments(node: &str, address: SocketAddr) -> Vec<String> {
     let mut arguments: Vec<String> = OPTIONS.map(String::from).into();
     // The tables' address: names need not resolve, keys stay the name's.
     arguments.push(format!("-oHostName={}", address.ip()));
@@ -86,8 +92,10 @@ fn call(
     command: &str,
     limit: Duration,
 ) -> Result<Said, String> {
-    let arguments = ssh_arguments(node, address);
-    let mut spec = Spec::new(ssh).args(arguments).arg(command).deadline(limit);
+    let mut spec = Spec::new(ssh)
+        .args(arguments(node, address))
+        .arg(command)
+        .deadline(limit);
     spec.output_limit = OUTPUT;
     let finished = command::run(&spec).map_err(|error| error.to_string())?;
     if finished.timed_out {

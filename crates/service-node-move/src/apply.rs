@@ -24,7 +24,7 @@ pub fn write(tables: &Tables, plan: &Plan) -> Result<(), Error> {
             if now == Some(change.new.as_str()) {
                 continue;
             }
-            if now != change.old.as_deref() || row.is_some() != change.row {
+            if now != change.old.as_deref() {
                 conflicts.push(place(change));
             }
             waiting.push(change);

@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// One ssh to a host at the first of its addresses.
 ///
 /// # Errors
-/// It has none.
+/// It has none, or there is no ssh.
 pub(crate) fn ssh(
     host: &str,
     addresses: &[IpAddr],
@@ -26,11 +26,8 @@ pub(crate) fn ssh(
     limit: Duration,
 ) -> Result<Spec, String> {
     let address = addresses.first().ok_or("does not resolve")?;
-    let arguments = node_reboot::ssh_arguments(host, SocketAddr::new(*address, 22));
-    let mut spec = Spec::new("ssh")
-        .args(arguments)
-        .arg(command)
-        .deadline(limit);
+    let call = node_reboot::ssh_to(host, SocketAddr::new(*address, 22)).ok_or("ssh: is not installed")?;
+    let mut spec = call.arg(command).deadline(limit);
     spec.output_limit = OUTPUT;
     Ok(spec)
 }

@@ -37,8 +37,7 @@ pub trait World {
 /// The machine that this runs on.
 #[derive(Debug, Default, Clone)]
 pub struct ThisHost {
-    /// What `hosts.ip` says, for names that the resolver does not know: a site without xCAT's
-    /// `makehosts`.
+    /// What `hosts.ip` says; all other names are the resolver's.
     hosts: BTreeMap<String, IpAddr>,
 }
 
@@ -83,16 +82,16 @@ impl ThisHost {
 
 impl World for ThisHost {
     fn addresses(&self, host: &str) -> Vec<IpAddr> {
-        // The resolver of the C library: no thread, and the order of its configuration.
+        // What the tables say needs no resolver, which for thousands of names may be far and slow.
+        if let Some(known) = self.hosts.get(host) {
+            return vec![*known];
+        }
         let found = (host, 0).to_socket_addrs().into_iter().flatten();
         let mut addresses: Vec<IpAddr> = Vec::new();
         for address in found.map(|each| each.ip()) {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
-        }
-        if addresses.is_empty() {
-            addresses.extend(self.hosts.get(host));
         }
         addresses
     }
