@@ -47,7 +47,7 @@ test: setup-test
 
 campaign: setup-test
 	$(CARGO) build --locked --workspace --bins
-	KILL_STRIDE=1 $(CARGO) test --locked -p scenarios --test kill_points
+	KILL_STRIDE=1 $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
 	RFLASH_RUNS=10000 $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 

@@ -81,6 +81,7 @@ fn what_is_installed_is_what_is_listed_and_what_is_removed() {
     for wanted in [
         "usr/sbin/getadapter",
         "usr/libexec/xcat-nodetools/rflash",
+        "usr/libexec/xcat-nodetools/snmove",
         "usr/share/man/man5/getadapter-report.5",
         "usr/lib/systemd/system/callbackd.service",
         "usr/share/doc/xcat-nodetools/LICENSE-MIT",

@@ -31,8 +31,8 @@ fn wrong_usage_is_two_in_the_originals_words() {
         ),
         (&["n1", "-x"], "-x: no such option or argument"),
         (&["n1", "--json"], "--json: belongs to --plan or --verify"),
-        (&["n1", "--apply", "plan"], "--apply"),
-        (&["--undo", "--plan"], "--undo"),
+        (&["n1", "--apply", "plan"], "[NODERANGE]...: "),
+        (&["--undo", "--plan"], "--undo [<ID>]: "),
     ] {
         let ended = site.run(args);
         assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");

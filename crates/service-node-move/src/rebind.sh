@@ -1,3 +1,4 @@
+#!/bin/sh
 # Runs on a node: its DHCP client asks for its lease again, by broadcast, and keeps the address meanwhile.
 # The last line says what was done, by whom the lease is now, and which name servers are used.
 client=

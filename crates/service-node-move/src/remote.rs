@@ -26,7 +26,8 @@ pub(crate) fn ssh(
     limit: Duration,
 ) -> Result<Spec, String> {
     let address = addresses.first().ok_or("does not resolve")?;
-    let call = node_reboot::ssh_to(host, SocketAddr::new(*address, 22)).ok_or("ssh: is not installed")?;
+    let call =
+        node_reboot::ssh_to(host, SocketAddr::new(*address, 22)).ok_or("ssh: is not installed")?;
     let mut spec = call.arg(command).deadline(limit);
     spec.output_limit = OUTPUT;
     Ok(spec)

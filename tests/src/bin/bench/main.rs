@@ -1,8 +1,9 @@
 //! `make bench`: ratios against a peer or a floor in the same run, medians of interleaved runs. Words
-//! after the program's name choose parts: `reports`, `agent`, `tables`, `reboot`.
+//! after the program's name choose parts: `reports`, `agent`, `tables`, `reboot`, `moves`.
 
 mod agent;
 mod measure;
+mod moves;
 mod reboot;
 mod reports;
 mod tables;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         ("agent", agent::run),
         ("tables", tables::run),
         ("reboot", reboot::run),
+        ("moves", moves::run),
     ] {
         if chosen.is_empty() || chosen.iter().any(|word| word == name) {
             part();
