@@ -86,6 +86,9 @@ pub(crate) enum Command {
     Nodes {
         #[command(flatten)]
         nodes: Range,
+        /// Read no table: every name is taken as it stands, a group's too
+        #[arg(long)]
+        no_verify: bool,
     },
 }
 

@@ -28,7 +28,9 @@ fn main() -> ExitCode {
 fn xtab(args: Args) -> anyhow::Result<u8> {
     let mut out = Output::batched();
     let code = match &args.command {
-        Command::Nodes { nodes } if args.json => Ok(nodes_json(&mut out, nodes)),
+        Command::Nodes { nodes, no_verify } if args.json => {
+            Ok(nodes_json(&mut out, nodes, *no_verify))
+        }
         command => run(&mut out, command, args.json),
     };
     out.finish().context("standard output")?;
@@ -73,8 +75,8 @@ fn run(out: &mut Output, command: &Command, json: bool) -> anyhow::Result<u8> {
             let most = (!dry_run).then_some(*max_nodes);
             set::set(out, &words, most, json)
         }
-        Command::Nodes { nodes } => {
-            let found = expand(&tables()?, nodes)?;
+        Command::Nodes { nodes, no_verify } => {
+            let found = names(nodes, *no_verify)?;
             for node in &found.nodes {
                 out.line(&program::escape(node));
             }
@@ -97,6 +99,17 @@ fn expand(tables: &Tables, nodes: &Range) -> Result<Expansion, Error> {
     Ok(found)
 }
 
+/// The nodes of a range by the tables, or its names as they stand.
+fn names(nodes: &Range, no_verify: bool) -> Result<Expansion, Error> {
+    if !no_verify {
+        return expand(&tables()?, nodes);
+    }
+    let input = &mut stdin().lock();
+    let found = xcat_tables::expand_unverified(&nodes.noderange, input, nodes.strict)?;
+    found.warnings.iter().for_each(warn);
+    Ok(found)
+}
+
 fn warn(warning: &noderange::Warning) {
     complain(NAME, &warning.to_string());
 }
@@ -111,8 +124,8 @@ fn missed(names: Vec<String>) -> u8 {
 }
 
 /// One object whatever happens: a script need not look at standard error.
-fn nodes_json(out: &mut Output, nodes: &Range) -> u8 {
-    match tables().and_then(|tables| expand(&tables, nodes)) {
+fn nodes_json(out: &mut Output, nodes: &Range, no_verify: bool) -> u8 {
+    match names(nodes, no_verify) {
         Ok(found) => {
             out.line(&show::nodes_object(&found, None));
             missed(found.missed)

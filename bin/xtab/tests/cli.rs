@@ -14,6 +14,19 @@ fn object(ended: &Ended) -> Value {
 }
 
 #[test]
+fn names_without_tables_are_taken_as_they_stand() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_xtab"))
+        .args(["nodes", "--no-verify", "n[1-3],-n2,all"])
+        .env_clear()
+        .env("XCATCFG", "SQLite:/nonexistent")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"all\nn1\nn3\n");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[test]
 fn usage() {
     let tables = Tables::empty();
     tables.run(&["-v"]).ok(&format!(

@@ -23,7 +23,7 @@ mod warning;
 pub use error::Error;
 pub use expand::expand;
 pub use fold::fold;
-pub use names::{Names, Op};
+pub use names::{Names, Nothing, Op};
 pub use options::{Expansion, HARD_LIMIT, Options};
 pub use pieces::parenthesis;
 pub use warning::{Accident, Warning};

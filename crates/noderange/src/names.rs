@@ -42,3 +42,25 @@ pub trait Names {
         Ok(None)
     }
 }
+
+/// No nodes, no groups: with [`Options::verify`](crate::Options) off, names are only texts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nothing;
+
+impl Names for Nothing {
+    fn is_node(&self, _: &str) -> bool {
+        false
+    }
+
+    fn nodes(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(std::iter::empty())
+    }
+
+    fn group(&self, _: &str) -> Result<Option<Vec<String>>, String> {
+        Ok(None)
+    }
+
+    fn select(&self, _: &str, _: Op, _: &str) -> Result<Option<Vec<String>>, String> {
+        Ok(None)
+    }
+}

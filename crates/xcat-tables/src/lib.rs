@@ -47,6 +47,7 @@ pub use restore::table_of;
 pub use restore_error::RestoreError;
 pub use row::Row;
 pub use schema::{TableSchema, schema, table_names};
+pub use select::expand_unverified;
 pub use tables::Tables;
 pub use transaction::Transaction;
 pub use value::{ValueError, evaluate};

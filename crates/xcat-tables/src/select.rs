@@ -80,6 +80,27 @@ impl Tables {
     }
 }
 
+/// The names of a range, no table read: each is taken as it stands, a group like any other. `-` as
+/// for [`Tables::expand_or_read`].
+pub fn expand_unverified(
+    range: &str,
+    input: &mut dyn Read,
+    strict: bool,
+) -> Result<Expansion, Error> {
+    let options = Options {
+        verify: false,
+        strict,
+        ..Options::default()
+    };
+    let read = if range == "-" {
+        Some(listed(input)?)
+    } else {
+        None
+    };
+    let range = read.as_deref().unwrap_or(range);
+    Ok(noderange::expand(range, &noderange::Nothing, &options)?)
+}
+
 /// Names as other programs print them, one a line: a range that joins them.
 fn listed(input: &mut dyn Read) -> Result<String, Error> {
     let mut bytes = Vec::new();

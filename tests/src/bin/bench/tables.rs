@@ -22,20 +22,25 @@ pub(crate) fn run() {
 
     for site in [&few, &many] {
         let mut race = Race::new(site, &format!("expansion of {} names", site.count));
-        race.enter("xtab", site.xtab(&["nodes", &site.range()]));
+        race.enter("xtab", site.xtab(&["nodes", "--no-verify", &site.range()]));
         if let Some(nodeset) = &nodeset {
             race.enter(
                 "nodeset",
                 words(&[nodeset, "-e", "-S", "\\n", &site.range()]),
             );
         }
+        race.run();
+        let target = (site.count == few.count).then_some(1.0 / 20.0);
+        race.ratio("nodeset", target);
+
+        // nodeset knows of no tables; the others look whether each name is a node.
+        let mut race = Race::new(site, &format!("{} names that are nodes", site.count));
+        race.enter("xtab", site.xtab(&["nodes", &site.range()]));
         race.enter("sqlite3", site.shell(&["select node from nodelist"]));
         if let Some(nodels) = &xcat {
             race.enter("xCAT", words(&[nodels, &site.range()]));
         }
         race.run();
-        let target = (site.count == few.count).then_some(1.0 / 20.0);
-        race.ratio("nodeset", target);
         race.ratio("sqlite3", None);
         race.ratio("xCAT", None);
         race.memory(MEMORY);
