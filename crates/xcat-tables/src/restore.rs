@@ -76,11 +76,16 @@ pub(crate) fn fill(
         .filter(|at| there.contains(&dump.columns[*at]) || !empty(*at))
         .collect();
     // A row that says nothing new is no duplicate: xCAT's writer finds it and changes it to itself.
+    // But events that the database numbers may be alike, and each of them happened.
+    let alike = schema(table).is_some_and(|schema| schema.columns.iter().any(|c| numbered(c)));
     let mut present = present(change, table, &dump.columns, &places)?;
     for record in &dump.records {
         let values: Vec<Cell> = places.iter().map(|at| record.values[*at].clone()).collect();
-        if !present.insert(values.clone()) {
+        if present.contains(&values) {
             continue;
+        }
+        if !alike {
+            present.insert(values.clone());
         }
         let row: Vec<(&str, Option<&[u8]>)> = places
             .iter()

@@ -120,6 +120,24 @@ fn the_last_rows_are_counted_back_from_the_highest_number() {
     ));
 }
 
+#[test]
+fn events_that_are_alike_are_all_restored() {
+    for scratch in [Engine::Sqlite, Engine::Pg]
+        .into_iter()
+        .filter_map(empty_on)
+    {
+        let tables = &scratch.tables;
+        let events = b"#audittime,userid\nt,u\nt,u\nt,v\n";
+        tables.restore("auditlog", "d", events, false).unwrap();
+        let dump = tables.dump("auditlog").unwrap();
+        tables.restore("auditlog", "d", &dump, false).unwrap();
+        assert_eq!(tables.rows("auditlog").unwrap().len(), 3);
+        // Adding them again adds nothing, as with tabrestore.
+        tables.restore("auditlog", "d", &dump, true).unwrap();
+        assert_eq!(tables.rows("auditlog").unwrap().len(), 3);
+    }
+}
+
 const LOST: &str = "two \n\n lines\t\n\r\nend \n";
 
 #[test]
