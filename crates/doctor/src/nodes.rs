@@ -1,6 +1,6 @@
 //! Nodes without what every command on them needs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use xcat_tables::{Row, Tables};
 
@@ -17,8 +17,6 @@ const BMC: [(&str, &str); 3] = [
 const DEVICES: [&str; 10] = [
     "switch", "pdu", "rack", "hmc", "fsp", "bpa", "frame", "cec", "cmm", "mp",
 ];
-/// The group of management nodes: nothing boots or resets them.
-const MASTERS: &str = "__mgmtnode";
 
 pub(crate) fn look(
     tables: &Tables,
@@ -26,21 +24,10 @@ pub(crate) fn look(
     cluster: &Cluster,
     check: &mut Check,
 ) -> Result<(), String> {
-    let masters: HashSet<&str> = cluster
-        .rows
-        .iter()
-        .filter(|row| {
-            row.get("groups")
-                .unwrap_or_default()
-                .split(',')
-                .any(|one| one == MASTERS)
-        })
-        .filter_map(|row| row.get("node"))
-        .collect();
     let nodes: Vec<String> = cluster
         .nodes
         .iter()
-        .filter(|node| !masters.contains(node.as_str()))
+        .filter(|node| !cluster.masters.contains(node.as_str()))
         .cloned()
         .collect();
     let managed = tables

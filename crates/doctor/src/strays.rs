@@ -8,8 +8,9 @@ use crate::{Check, Finding, Host, said};
 
 /// Tables in which `node` is history, or which have a check of their own.
 const OTHERS: [&str; 3] = ["nodelist", "eventlog", "taskstate"];
-/// Not a node, but what every node has (`postscripts`).
-const DEFAULTS: &str = "xcatdefaults";
+/// Neither nodes nor, at first, groups: what every node and every service node runs. xCAT makes these
+/// rows of `postscripts` itself.
+const DEFAULTS: [&str; 2] = ["xcatdefaults", "service"];
 
 pub(crate) fn look(
     tables: &Tables,
@@ -27,7 +28,9 @@ pub(crate) fn look(
         let strays: Vec<String> = rows
             .iter()
             .filter_map(|row| row.get("node"))
-            .filter(|name| *name != DEFAULTS && !cluster.knows(name) && !is_range(cluster, name))
+            .filter(|name| {
+                !DEFAULTS.contains(name) && !cluster.knows(name) && !is_range(cluster, name)
+            })
             .map(String::from)
             .collect();
         if let Some(first) = strays.first() {

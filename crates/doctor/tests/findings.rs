@@ -40,11 +40,14 @@ fn site() -> Site {
     site.store("ipmi", "#node,bmc\ng1,|n(\\d+)|10.0.0.($1)|\n");
     site.store("openbmc", "#node,bmc\nn3,10.0.0.3\n");
     site.store("mac", "#node,mac\nn1,a\nn2,b\nn3,c\nn4,d\n");
-    site.store("postscripts", "#node,postscripts\nxcatdefaults,syslog\n");
+    site.store(
+        "postscripts",
+        "#node,postscripts\nxcatdefaults,syslog\nservice,servicenode\n",
+    );
     site.store("prescripts", "#node,begin\nn[1-3],x\n");
     site.store(
         "policy",
-        "#priority,name,commands,rule\n1,root,,allow\n2,,getpostscript,allow\n",
+        "#priority,name,commands,rule\n1,root,,allow\n1.2,mn,,trusted\n2,,getpostscript,allow\n",
     );
     site
 }
