@@ -101,9 +101,10 @@ fn matching(
         work.warn(atom, Accident::Alternatives)?;
     }
     let pattern = Pattern::new(&format!("^{pattern}$"))?;
+    let before = nodes.len();
     let found = work.names.nodes().filter(|node| pattern.matches(node));
     nodes.extend(found.map(String::from));
-    Ok(())
+    work.count(nodes.len() - before, 0)
 }
 
 /// True for a `|` that is neither escaped nor in a class. Parentheses never get here.

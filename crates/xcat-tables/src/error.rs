@@ -163,7 +163,7 @@ impl Error {
                 },
                 _ => Error::Database {
                     table,
-                    source: Box::new(source),
+                    source: message(&source).into(),
                 },
             }
         }

@@ -134,7 +134,8 @@ impl NodeNames {
         };
         let mut nodes = self.names();
         for condition in conditions {
-            let test = Test::new(condition.op, condition.value)?;
+            let test = Test::new(condition.op, condition.value)
+                .map_err(|why| format!("{}: {why}", condition.attribute))?;
             let mut error = None;
             nodes.retain(|node| match self.fits(node, &condition, &test) {
                 Ok(fits) => fits,
@@ -251,7 +252,7 @@ impl Names for NodeNames {
             }
             Op::Equal | Op::NotEqual => value,
         };
-        let test = Test::new(op, value)?;
+        let test = Test::new(op, value).map_err(|why| format!("{attribute}: {why}"))?;
         // A node without a value has the empty one.
         let holds = |node: &&Rc<str>| match values.get(&***node) {
             Some(values) => values.iter().any(|value| test.holds(value)),

@@ -49,7 +49,7 @@ impl Tables {
             let text = condition.attribute.as_str();
             let fit = names
                 .select(text, condition.op, &condition.value)
-                .map_err(|why| Error::Condition(text.into(), why))?
+                .map_err(noderange::Error::Tables)?
                 .ok_or_else(|| Error::Condition(text.into(), "no such attribute".into()))?;
             let fit: HashSet<String> = fit.into_iter().collect();
             nodes.retain(|node| fit.contains(node));

@@ -12,11 +12,11 @@ use crate::content::{Content, quoted};
 use crate::engine::Open;
 
 /// The columns of the named tables in their order, with their place in the primary key. The
-/// server's own tables are none of xCAT's.
+/// server's own tables are none of xCAT's, and one that is asked for twice has its columns once.
 const COLUMNS: &str = "
     SELECT wanted, CAST(a.attname AS text), a.attcollation <> 0,
            array_position(CAST(i.indkey AS int2[]), a.attnum)
-    FROM unnest($1) AS wanted
+    FROM (SELECT DISTINCT unnest($1)) AS names(wanted)
     JOIN pg_class c ON c.oid = to_regclass(quote_ident(wanted))
      AND c.relnamespace <> CAST('pg_catalog' AS regnamespace)
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
