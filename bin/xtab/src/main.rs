@@ -47,7 +47,7 @@ fn run(out: &mut Output, command: &Command, json: bool) -> anyhow::Result<u8> {
             let tables = tables()?;
             let loaded = tables.load(directory)?;
             let loaded: Vec<&str> = loaded.iter().map(String::as_str).collect();
-            set::tell(&tables, &loaded)?;
+            set::tell(&tables, &loaded);
             Ok(exit::DONE)
         }
         Command::Dump {
@@ -187,7 +187,7 @@ fn restore(file: &Path, add: bool) -> anyhow::Result<u8> {
     let dump = read_file(file)?;
     let tables = tables()?;
     tables.restore(table, &file.display().to_string(), &dump, add)?;
-    set::tell(&tables, &[table])?;
+    set::tell(&tables, &[table]);
     Ok(exit::DONE)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::stdin;
 
 use program::{Output, Usage, complain, exit};
-use xcat_tables::{Assignment, Edit, Error, NodeCondition, Subject, Tables, Word};
+use xcat_tables::{Assignment, Edit, How, NodeCondition, Subject, Tables, Word};
 
 use crate::args::Range;
 use crate::{NAME, show, tables, warn};
@@ -69,13 +69,18 @@ pub(crate) fn set(
         }
     }
     let changed: BTreeSet<&str> = changes.iter().map(|change| change.table.as_str()).collect();
-    tell(&tables, &changed.into_iter().collect::<Vec<_>>())?;
+    tell(&tables, &changed.into_iter().collect::<Vec<_>>());
     Ok(exit::DONE)
 }
 
-/// Says who has asked xCAT to be told of changes of these tables: ours are not told.
-pub(crate) fn tell(tables: &Tables, changed: &[&str]) -> Result<(), Error> {
-    for listener in tables.listeners(changed)? {
+/// Says who has asked xCAT to be told of changes of these tables: ours are not told. The change is
+/// made already, so that nothing here is a failure of it.
+pub(crate) fn tell(tables: &Tables, changed: &[&str]) {
+    let listeners = tables.listeners(changed).unwrap_or_else(|why| {
+        complain(NAME, &format!("who listens for this change: {why}"));
+        Vec::new()
+    });
+    for listener in listeners {
         complain(
             NAME,
             &format!(
@@ -84,13 +89,19 @@ pub(crate) fn tell(tables: &Tables, changed: &[&str]) -> Result<(), Error> {
             ),
         );
     }
-    Ok(())
 }
 
 fn assignments(texts: &[&str]) -> Result<(Edit, Vec<NodeCondition>), Usage> {
     let (mut list, mut conditions): (Vec<Assignment>, _) = (Vec::new(), Vec::new());
     for text in texts {
         match Word::parse(text) {
+            // As in xCAT the last one counts: items of the first would be lost without a word.
+            Some(Word::Assignment(new)) if list.iter().any(|one| loses(one, &new)) => {
+                return Err(Usage(format!(
+                    "{}: items twice: name all at once",
+                    new.name
+                )));
+            }
             Some(Word::Assignment(assignment)) => list.push(assignment),
             Some(Word::Condition(condition)) => conditions.push(condition),
             None => return Err(Usage(format!("{text}: not of the form table.column=value"))),
@@ -100,6 +111,12 @@ fn assignments(texts: &[&str]) -> Result<(Edit, Vec<NodeCondition>), Usage> {
         return Err(Usage("table.column=value: nothing is to be set".into()));
     }
     Ok((Edit::Assign(list), conditions))
+}
+
+/// True if only one of the two would be done, and that is not what both say.
+fn loses(one: &Assignment, other: &Assignment) -> bool {
+    let items = one.how != How::Replace || other.how != How::Replace;
+    one.name == other.name && items
 }
 
 fn removal(texts: &[&str]) -> Result<Edit, Usage> {

@@ -65,6 +65,7 @@ fn rows_by_key_and_items() {
         &["set", "n1", "mgt==x"],
         &["set", "-d", "n1", "nodehm.mgt"],
         &["set", "-d", "n1"],
+        &["set", "n1", "groups+=a", "nodelist.groups+=b"],
     ] {
         assert_eq!(tables.run(args).code, Some(2), "{args:?}");
     }

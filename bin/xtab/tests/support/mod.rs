@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 
 pub struct Tables {
     pub dir: tempfile::TempDir,
+    /// What `XCATCFG` says.
+    pub setting: String,
 }
 
 #[derive(Debug)]
@@ -31,8 +33,10 @@ pub fn fixture(name: &str) -> PathBuf {
 impl Tables {
     pub fn empty() -> Tables {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("tables")).unwrap();
-        Tables { dir }
+        let tables = dir.path().join("tables");
+        std::fs::create_dir(&tables).unwrap();
+        let setting = format!("SQLite:{}", tables.display());
+        Tables { dir, setting }
     }
 
     pub fn loaded(name: &str) -> Tables {
@@ -53,10 +57,7 @@ impl Tables {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("NODETOOLS_ROOT", self.dir.path())
-            .env(
-                "XCATCFG",
-                format!("SQLite:{}", self.path("tables").display()),
-            )
+            .env("XCATCFG", &self.setting)
             .current_dir(self.dir.path())
             .stdin(Stdio::null());
         command
