@@ -379,6 +379,25 @@ fn a_veto_is_that_nodes_and_a_failing_hook_is_everybodys() {
     assert_eq!(bmcs.state(0).boots, 0);
 }
 
+/// What a caller of the library is told: `two_sets` starts both before it waits for either.
+#[test]
+fn two_sets_at_once_and_one_hanging_controller_fails_alone() {
+    let bmcs = Bmcs::start(config(6, Ipv4Addr::new(127, 2, 18, 1)));
+    bmcs.fault(1, Fault::Hang);
+    let cluster = cluster(&bmcs);
+    let done = cluster.run("two_sets", &["n1,n2,n3", "n4,n5,n6"]);
+    done.code(0);
+    let results: Vec<&str> = done.stdout.lines().collect();
+    // The set that is waited for last has not held up the other.
+    let first = [
+        "2: n4,0", "2: n5,0", "2: n6,0", "1: n1,0", "1: n2,3", "1: n3,0",
+    ];
+    assert_eq!(results, first, "{}", done.stderr);
+    for i in 0..6 {
+        assert_eq!(bmcs.state(i).boots, u64::from(i != 1), "{i}");
+    }
+}
+
 /// The faults of the storm, each with its verdict.
 fn mixed() -> [(Rule, i32); 10] {
     [

@@ -32,9 +32,9 @@ impl Random {
         self.next() % count.max(1)
     }
 
-    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+    fn one<T: Clone>(&mut self, of: &[T]) -> T {
         let at = usize::try_from(self.below(of.len() as u64)).expect("small");
-        &of[at]
+        of[at].clone()
     }
 }
 
@@ -66,7 +66,7 @@ fn fault(random: &mut Random, bmcs: usize) -> Rule {
             retry_after: Some("https://192.0.2.1/".into()),
         },
         Fault::Status {
-            code: *random.one(&[400, 403, 404, 409, 413, 500, 504]),
+            code: random.one(&[400, 403, 404, 409, 413, 500, 504]),
         },
         Fault::Html,
         Fault::NotJson,
@@ -108,16 +108,16 @@ fn fault(random: &mut Random, bmcs: usize) -> Rule {
         Fault::TaskVanishes,
         Fault::CertificateChangesAtReboot,
         Fault::ForeignImage {
-            version: (*random.one(&["b-2", "h-2", "other"])).into(),
-            purpose: (*random.one(&["BMC", "Host"])).into(),
+            version: random.one(&["b-2", "h-2", "other"]).into(),
+            purpose: random.one(&["BMC", "Host"]).into(),
         },
         Fault::Away { seconds },
         Fault::SessionLost,
         Fault::CertificateChange,
     ];
-    let mut rule = Rule::from(random.one(&all).clone());
+    let mut rule = Rule::from(random.one(&all));
     // Half of the faults of requests hit a part of them, or only for a while.
-    rule = rule.on(*random.one(&[
+    rule = rule.on(random.one(&[
         "",
         "",
         "Task",
@@ -174,9 +174,7 @@ fn no_false_success_and_no_node_without_a_verdict() {
                 flavour: *flavour,
                 count: per_flavour,
                 first: first(index),
-                certificates: random
-                    .one(&[Certificates::Shared, Certificates::Each])
-                    .clone(),
+                certificates: random.one(&[Certificates::Shared, Certificates::Each]),
                 ..Group::default()
             })
             .collect();
@@ -201,7 +199,7 @@ fn no_false_success_and_no_node_without_a_verdict() {
         let archive = firmware.join("bmc.tar");
         let archive = archive.to_str().expect("path");
         let directory = firmware.to_str().expect("path");
-        let goal: &[&str] = *random.one(&[
+        let goal: &[&str] = random.one(&[
             &["-d", "DIR"][..],
             &["-d", "DIR"],
             &["-d", "DIR", "--no-host-reboot"],
