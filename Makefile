@@ -3,7 +3,7 @@
 #   make demo       the main job, for real, on this machine
 #   make test       prove it (under ten minutes)
 #   make            release binaries            make install DESTDIR= PREFIX=/usr
-#   make campaign   fuzz, kill and fault campaigns (CAMPAIGN_SECONDS per fuzz target)
+#   make campaign   fuzz, kill and fault campaigns (CAMPAIGN_SECONDS per fuzz target, CAMPAIGN_RUNS)
 #   make bench      ratios against peers        make dist    static agent and tarballs
 #   make lint       format, clippy, man pages, scripts
 
@@ -19,6 +19,7 @@ DESTDIR     ?=
 SETUID      ?= 0
 CARGO       ?= cargo
 CAMPAIGN_SECONDS ?= 600
+CAMPAIGN_RUNS ?= 10000
 # Built into nodereboot-priv, which runs nothing else.
 export NODETOOLS_SBINDIR = $(SBINDIR)
 
@@ -48,7 +49,7 @@ test: setup-test
 campaign: setup-test
 	$(CARGO) build --locked --workspace --bins
 	KILL_STRIDE=1 $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
-	RFLASH_RUNS=10000 $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
+	RFLASH_RUNS=$(CAMPAIGN_RUNS) $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 
 bench: setup-test
