@@ -127,6 +127,10 @@ fn has_alternatives(pattern: &str) -> bool {
 
 /// `attribute op value`; the operators are looked for in this order, wherever they stand.
 fn selection(atom: &str) -> Option<(&str, Op, &str)> {
+    // All have one of these; most atoms have neither, and there may be a hundred thousand.
+    if !atom.bytes().any(|byte| byte == b'=' || byte == b'~') {
+        return None;
+    }
     let operators = [
         ("!=", Op::NotEqual),
         ("=~", Op::Match),
