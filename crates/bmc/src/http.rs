@@ -164,7 +164,7 @@ impl Http {
     }
 
     /// The error for an upload that was refused.
-    pub(crate) fn upload_refused(&self, status: u16, said: &str) -> Error {
+    pub(crate) fn upload_refused(&self, status: u16, early: bool, said: &str) -> Error {
         let bmc = self.target.host.clone();
         let what = "upload".to_string();
         let said = tidy(&self.target.password.hide(said));
@@ -175,6 +175,9 @@ impl Http {
         match status {
             401 => Error::Login { bmc, why },
             503 | 429 => Error::Busy { bmc, what, why },
+            // bmcweb's updater says so while it has not done with another upload; what it dislikes in
+            // an archive it can say only after its end.
+            500 if early => Error::Busy { bmc, what, why },
             _ => Error::Refused { bmc, what, why },
         }
     }

@@ -9,6 +9,7 @@ pub mod shapes;
 mod upload;
 
 use std::fs::File;
+use std::io::Seek;
 
 use serde::{Deserialize, Serialize};
 
@@ -177,8 +178,12 @@ impl Client {
         patience: Patience,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<Sent, UploadError> {
-        self.firmware("upload")?
-            .upload(archive, patience, meanwhile)
+        let mut firmware = self.firmware("upload")?;
+        archive
+            .file
+            .rewind()
+            .map_err(|error| UploadError::Ended(error.to_string()))?;
+        firmware.upload(archive, patience, meanwhile)
     }
 
     /// Asks for the activation of an image that it holds.

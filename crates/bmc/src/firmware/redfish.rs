@@ -1,7 +1,5 @@
 //! Firmware over Redfish.
 
-use std::io::Seek;
-
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -213,10 +211,6 @@ impl Firmware for Redfish<'_> {
         patience: Patience,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<Sent, UploadError> {
-        archive
-            .file
-            .rewind()
-            .map_err(|error| UploadError::Ended(error.to_string()))?;
         let answer = self.push(archive, patience, meanwhile)?;
         let said = crate::shapes::refusal(&answer.body);
         match answer.status {
@@ -231,7 +225,11 @@ impl Firmware for Redfish<'_> {
                 })
             }
             409 => Ok(Sent::Exists),
-            status => Err(self.0.http.upload_refused(status, &said).into()),
+            status => Err(self
+                .0
+                .http
+                .upload_refused(status, answer.early, &said)
+                .into()),
         }
     }
 

@@ -1,7 +1,5 @@
 //! Firmware over OpenBMC's old REST.
 
-use std::io::Seek;
-
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -86,10 +84,6 @@ impl Firmware for Rest<'_> {
         patience: Patience,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<Sent, UploadError> {
-        archive
-            .file
-            .rewind()
-            .map_err(|error| UploadError::Ended(error.to_string()))?;
         let name: String = archive
             .name
             .chars()
@@ -122,7 +116,11 @@ impl Firmware for Rest<'_> {
             // "Version already exists or failed to be extracted": the list tells which.
             400 if said.contains("already exists") => Ok(Sent::Exists),
             409 => Ok(Sent::Exists),
-            status => Err(self.0.http.upload_refused(status, &said).into()),
+            status => Err(self
+                .0
+                .http
+                .upload_refused(status, answer.early, &said)
+                .into()),
         }
     }
 

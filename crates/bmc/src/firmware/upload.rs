@@ -69,6 +69,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
     pub(crate) body: Vec<u8>,
+    /// It came before the BMC had the whole archive.
+    pub(crate) early: bool,
 }
 
 /// Why there is no answer.
@@ -237,7 +239,11 @@ impl Line {
         loop {
             if let Some((status, _, length)) = head(&self.unread)? {
                 if status >= 200 {
-                    return self.answer(Duration::from_secs(5)).map(Some);
+                    let answer = self.answer(Duration::from_secs(5))?;
+                    return Ok(Some(Answer {
+                        early: true,
+                        ..answer
+                    }));
                 }
                 // Some send a `Content-Length` with it; an interim answer has no body all the same.
                 self.unread.drain(..length);
@@ -332,6 +338,7 @@ impl Line {
             status,
             location,
             body,
+            early: false,
         })
     }
 
