@@ -79,6 +79,11 @@ impl<K: Clone> Crew<K> {
         self.running.len()
     }
 
+    /// Process numbers of the children that run now.
+    pub fn pids(&self) -> Vec<i32> {
+        self.running.iter().map(Running::pid).collect()
+    }
+
     /// Jobs that wait for their fork.
     pub fn queued(&self) -> usize {
         self.queue.len()

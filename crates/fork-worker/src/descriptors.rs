@@ -19,8 +19,12 @@ pub(crate) fn above_2(fd: OwnedFd) -> io::Result<OwnedFd> {
     above(fd, 2)
 }
 
-/// The same file at a number above `number`, close-on-exec if it had to move.
-pub(crate) fn above(fd: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
+/// The same file at a number above `number`, close-on-exec if it had to move. For descriptors that must
+/// not be overwritten when a program gets its standard streams.
+///
+/// # Errors
+/// If no descriptor is free there.
+pub fn above(fd: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > number {
         return Ok(fd);
     }

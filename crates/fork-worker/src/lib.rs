@@ -26,6 +26,7 @@ mod descriptors;
 pub mod inherited;
 mod job;
 mod launch;
+mod orphans;
 mod outcome;
 pub mod privilege;
 mod report;
@@ -34,6 +35,8 @@ pub mod veto;
 mod wire;
 
 pub use crew::{Crew, Ready};
+pub use descriptors::above;
 pub use job::{Job, Limits};
+pub use orphans::Orphans;
 pub use outcome::{ChildId, Event, Failure, What};
 pub use report::Report;

@@ -75,6 +75,11 @@ impl<K: Clone> Running<K> {
         }
     }
 
+    /// Its process number.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
     /// What to poll, while there is anything to come.
     pub(crate) fn report(&self) -> Option<&File> {
         self.report.as_ref()

@@ -8,9 +8,9 @@ use xcat_tables::{Row, Tables, Transaction};
 
 use crate::Error;
 use crate::claim::{self, Claim, Life, Me};
-use crate::private_dir::PrivateDir;
 use crate::record::{FileName, Report};
 use crate::spool::{Lock, Spool, Unreadable};
+use single_server::PrivateDir;
 
 /// The table and the one column that a report changes.
 pub const TABLE: &str = "nics";

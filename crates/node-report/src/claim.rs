@@ -11,7 +11,7 @@ use xcat_tables::{Row, Tables, Transaction};
 
 use crate::Error;
 use crate::inbox;
-use crate::private_dir::PrivateDir;
+use single_server::PrivateDir;
 
 /// The table.
 pub const TABLE: &str = "taskstate";

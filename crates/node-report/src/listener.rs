@@ -20,9 +20,9 @@ use crate::destiny::Question;
 use crate::door::{Door, Verdict};
 use crate::exchange::{Ask, Reply};
 use crate::inbox;
-use crate::private_dir::PrivateDir;
 use crate::record::Report;
 use crate::spool::Spool;
+use single_server::PrivateDir;
 
 /// Connections at a time; more wait in the kernel's queue, they are not refused.
 const CONNECTIONS: usize = 256;

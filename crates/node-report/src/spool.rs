@@ -8,8 +8,8 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use crate::private_dir::{DirError, PrivateDir, errno};
 use crate::record::{FileName, LONGEST, Report, fits_a_file_name};
+use single_server::{DirError, PrivateDir, errno};
 
 /// More waiting reports than this are answered "busy".
 const MOST: usize = 20_000;

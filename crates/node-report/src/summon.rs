@@ -12,7 +12,7 @@ use tls::{Identity, ServerContext};
 use xcat_tables::Tables;
 
 use crate::Error;
-use crate::private_dir::PrivateDir;
+use single_server::PrivateDir;
 
 /// xCAT's port, for sites without its daemon.
 const XCATD: u16 = 3001;
@@ -26,7 +26,9 @@ const START: Duration = Duration::from_secs(20);
 
 /// The one callbackd of this host.
 pub fn kind() -> Result<Kind, Error> {
-    Ok(Kind::new(&directory()?, "callbackd")?)
+    let kind = Kind::new(&directory()?, "callbackd")?;
+    kind.init_once()?;
+    Ok(kind)
 }
 
 /// Where callbackd's lock and key are: a directory of ours alone.

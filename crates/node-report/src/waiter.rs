@@ -9,8 +9,9 @@ use crate::Error;
 use crate::apply::{self, Outcome, Place};
 use crate::claim::{self, Taken};
 use crate::frames::{Frame, Frames};
-use crate::inbox::{self, Inbox};
+use crate::inbox;
 use crate::perl_frame;
+use single_server::Fifo;
 
 /// How an answer reached the waiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub struct News {
 #[derive(Debug)]
 pub struct Waiter {
     place: Place,
-    inbox: Inbox,
+    inbox: Fifo,
     frames: Frames,
     command: String,
     nonce: String,
@@ -82,7 +83,7 @@ impl Waiter {
         watch_chain: bool,
     ) -> Result<(Waiter, News), Error> {
         inbox::sweep(&place.run)?;
-        let inbox = Inbox::open(&place.run, place.me.pid)?;
+        let inbox = Fifo::open(&place.run, &place.me.pid.to_string())?;
         let nonce = nonce()?;
         place.nonce = Some(nonce.clone());
         let mut waiter = Waiter {
@@ -186,7 +187,7 @@ impl Waiter {
     pub fn tick(&mut self) -> News {
         let mut news = News::default();
         if !self.inbox.in_place(&self.place.run) {
-            match Inbox::open(&self.place.run, self.place.me.pid) {
+            match Fifo::open(&self.place.run, &self.place.me.pid.to_string()) {
                 Ok(inbox) => {
                     self.inbox = inbox;
                     news.remarks.push("the FIFO was removed; made again".into());

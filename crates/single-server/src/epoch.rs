@@ -4,7 +4,7 @@
 //! magic, the epoch and the writer's pid as little-endian 64-bit numbers, 32 bytes of the lock's
 //! identity, zeroes, and in the last 4 bytes the CRC-32 of all before.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -54,24 +54,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Epoch>, Error> {
     Ok(Some(epoch))
 }
 
-/// Makes the file for a lock that was never used, complete or not at all.
-pub(crate) fn create(path: &Path, beside: &Path, identity: &str) -> Result<(), Error> {
-    let write = || {
-        let mut bytes = encode(0, identity);
-        bytes.extend(encode(0, identity));
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
-            .open(beside)?;
-        file.write_all_at(&bytes, 0)?;
-        file.sync_all()?;
-        std::fs::rename(beside, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().map_err(Error::io(path))
+/// The bytes of the file of a lock that was never used.
+pub(crate) fn fresh(identity: &str) -> Vec<u8> {
+    let mut bytes = encode(0, identity);
+    bytes.extend(encode(0, identity));
+    bytes
 }
 
 /// Writes an epoch to its slot, in place, and to the disk.

@@ -23,6 +23,21 @@ pub enum Error {
     /// again at 1 would let an old server's messages pass for new ones.
     #[error("{0}: no epoch can be read, and numbers must not begin again")]
     EpochLost(PathBuf),
+    /// There is no lock: it was never made, or the directory is not what it was.
+    #[error("{0}: there is no such lock (oneserver init makes it, once)")]
+    NoLock(PathBuf),
+    /// The lock was used and is gone. A new one would let a second server start beside the one that
+    /// holds the old one.
+    #[error(
+        "{0}: was removed, and whoever held it may still run; when nobody does, remove the file .epoch beside it as well"
+    )]
+    LockLost(PathBuf),
+    /// There is such a kind already.
+    #[error("{0}: is there already")]
+    Exists(PathBuf),
+    /// So many instances cannot be.
+    #[error("{0}: not a number of instances (1 to 999)")]
+    Instances(u32),
     /// The epoch file belongs to another lock file.
     #[error("{0}: belongs to another lock")]
     Foreign(PathBuf),

@@ -1,6 +1,5 @@
 //! Being the one.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -8,7 +7,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use crate::epoch;
 use crate::error::Error;
 use crate::kind::Kind;
-use crate::lock::{Lock, new_identity};
+use crate::lock::Lock;
 use crate::published;
 
 /// The lock, held. Dropping it withdraws the address and lets the lock go, unless somebody who
@@ -69,20 +68,19 @@ impl Held {
 
     /// The lock has just been taken: the next epoch, and no address from before.
     pub(crate) fn begin(kind: Kind, lock: Lock) -> Result<Held, Error> {
-        let path = kind.epoch();
-        let found = match (lock.identity()?, epoch::read(&path)?) {
-            (Some(identity), Some(found)) if identity != found.identity => {
-                return Err(Error::Foreign(path));
-            }
-            (Some(_), Some(found)) => found,
-            (Some(_), None) => return Err(Error::EpochLost(path)),
-            (None, found) => first_use(&kind, &lock, found)?,
-        };
-        epoch::write(&path, found.next, &found.identity)?;
-        published::remove(&kind)?;
+        let epoch = next_epoch(&kind, &lock)?;
         // Last: readers that see the sign must find the new epoch and not the old address.
         lock.show_life()?;
-        Ok(Held::new(kind, lock, found.next))
+        Ok(Held::new(kind, lock, epoch))
+    }
+
+    /// A new incarnation under the same lock: the next epoch, and no address.
+    ///
+    /// # Errors
+    /// If the epoch cannot be written: then there must be no new incarnation.
+    pub fn renew(&mut self) -> Result<u64, Error> {
+        self.epoch = next_epoch(&self.kind, &self.lock)?;
+        Ok(self.epoch)
     }
 
     /// The lock had been taken before it was inherited.
@@ -120,20 +118,13 @@ impl Drop for Held {
     }
 }
 
-/// The lock file is empty: the epoch file comes first, then the identity in the lock. A death in
-/// between leaves an epoch file whose identity the lock then gets.
-fn first_use(kind: &Kind, lock: &Lock, found: Option<epoch::Epoch>) -> Result<epoch::Epoch, Error> {
+fn next_epoch(kind: &Kind, lock: &Lock) -> Result<u64, Error> {
     let path = kind.epoch();
-    let found = match found {
-        Some(found) => found,
-        None => {
-            let identity = new_identity().map_err(|error: io::Error| {
-                Error::io(std::path::Path::new("/dev/urandom"))(error)
-            })?;
-            epoch::create(&path, &kind.beside(), &identity)?;
-            epoch::read(&path)?.ok_or(Error::EpochLost(path))?
-        }
-    };
-    lock.set_identity(&found.identity)?;
-    Ok(found)
+    let found = epoch::read(&path)?.ok_or_else(|| Error::EpochLost(path.clone()))?;
+    if lock.header()?.identity != found.identity {
+        return Err(Error::Foreign(path));
+    }
+    epoch::write(&path, found.next, &found.identity)?;
+    published::remove(kind)?;
+    Ok(found.next)
 }

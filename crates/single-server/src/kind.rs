@@ -4,13 +4,15 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::epoch;
 use crate::error::Error;
 use crate::held::Held;
+use crate::init;
 use crate::lock::Lock;
 use crate::published::{self, Published};
 use crate::waiting::Waiting;
 
-/// One kind of server, of which there is to be exactly one. N instances are N kinds.
+/// One kind of server, of which there is to be exactly one; or one of N instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kind {
     dir: PathBuf,
@@ -31,6 +33,67 @@ impl Kind {
             dir: dir.to_owned(),
             name: name.to_string(),
         })
+    }
+
+    /// Makes the files of a kind that has never been, for so many instances; the only function that
+    /// makes any. For instances that are there already it changes how many of them may run.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if there would be nothing to do; [`Error::LockLost`] if the lock was used and
+    /// is gone; [`Error::Instances`]; or the directory cannot be used.
+    pub fn init(&self, instances: u32) -> Result<(), Error> {
+        init::init(self, instances)
+    }
+
+    /// As [`Kind::init`] for one instance, and satisfied if the kind is there: for a directory that no
+    /// administrator prepares.
+    ///
+    /// # Errors
+    /// As [`Kind::init`], without [`Error::Exists`].
+    pub fn init_once(&self) -> Result<(), Error> {
+        match self.init(1) {
+            Err(Error::Exists(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// How many instances there may be, as the lock's own file says.
+    ///
+    /// # Errors
+    /// If there is no lock, or it is none of ours.
+    pub fn instances(&self) -> Result<u32, Error> {
+        Ok(Lock::open(&self.lock())?.header()?.instances)
+    }
+
+    /// An instance: the first one has the kind's own files, the others have files of their own beside
+    /// them.
+    pub fn instance(&self, number: u32) -> Kind {
+        let name = match number {
+            0 | 1 => self.name.clone(),
+            // No kind's own name has this character.
+            number => format!("{}@{number}", self.name),
+        };
+        Kind {
+            dir: self.dir.clone(),
+            name,
+        }
+    }
+
+    /// The greatest epoch that was ever given out; 0 before the first.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn last_epoch(&self) -> Result<u64, Error> {
+        let found = epoch::read(&self.epoch())?;
+        Ok(found.ok_or_else(|| Error::EpochLost(self.epoch()))?.last)
+    }
+
+    /// True if somebody holds the lock. Never waits, and disturbs nobody.
+    ///
+    /// # Errors
+    /// If the lock cannot be read.
+    pub fn is_held(&self) -> Result<bool, Error> {
+        Lock::is_held(&self.lock())
     }
 
     /// Becomes the one, if nobody is. None: somebody is. Never waits.
@@ -91,11 +154,18 @@ impl Kind {
         published::wait(self, timeout)
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory of its files.
+    pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    pub(crate) fn lock(&self) -> PathBuf {
+    /// The lock's file.
+    pub fn lock(&self) -> PathBuf {
         self.dir.join(format!("{}.lock", self.name))
     }
 

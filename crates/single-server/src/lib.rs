@@ -19,14 +19,19 @@
 
 mod epoch;
 mod error;
+mod fifo;
 mod held;
+mod init;
 mod kind;
 mod lock;
+mod private_dir;
 mod published;
 mod waiting;
 
 pub use error::Error;
+pub use fifo::Fifo;
 pub use held::Held;
 pub use kind::Kind;
+pub use private_dir::{DirError, PrivateDir, errno, is_fifo};
 pub use published::Published;
 pub use waiting::{Waited, Waiting};

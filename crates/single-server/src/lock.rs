@@ -1,5 +1,6 @@
 //! The lock file.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,6 +13,10 @@ use nix::libc;
 use crate::error::Error;
 
 const HEADER: &str = "xcat-nodetools lock 1 ";
+/// Most instances of a kind.
+pub(crate) const MOST: u32 = 999;
+/// Descriptors of locks are above this number.
+const HIGH: i32 = 19;
 /// Hexadecimal digits of an identity.
 pub(crate) const IDENTITY: usize = 32;
 
@@ -23,19 +28,22 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Opens the file, and makes it if it is missing: empty, which means never used.
+    /// Opens the file. It is never made here: a directory that is not mounted, or a lock that
+    /// somebody removed, must not give a second lock of the same name.
     pub(crate) fn open(path: &Path) -> Result<Lock, Error> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(path)
-            .map_err(Error::io(path))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Error::NoLock(path.to_owned()),
+                _ => Error::io(path)(error),
+            })?;
+        // Above what a server's standard streams and its ready pipe are put to.
+        let file = fork_worker::above(file.into(), HIGH).map_err(Error::io(path))?;
         Ok(Lock {
-            file,
+            file: file.into(),
             path: path.to_owned(),
         })
     }
@@ -99,8 +107,8 @@ impl Lock {
         Ok(i32::from(found.l_type) != libc::F_UNLCK)
     }
 
-    /// The identity that was written at the first use; None before.
-    pub(crate) fn identity(&self) -> Result<Option<String>, Error> {
+    /// What the file says of itself.
+    pub(crate) fn header(&self) -> Result<Header, Error> {
         let mut text = Vec::new();
         // Not from where an earlier read ended: the offset is shared with whoever inherited the file.
         let mut from_start = At {
@@ -112,23 +120,13 @@ impl Lock {
             .take(200)
             .read_to_end(&mut text)
             .map_err(Error::io(&self.path))?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let text = String::from_utf8_lossy(&text);
-        let identity = text
-            .strip_suffix('\n')
-            .and_then(|line| line.strip_prefix(HEADER));
-        match identity {
-            Some(identity) if is_identity(identity) => Ok(Some(identity.to_string())),
-            _ => Err(Error::NotOurs(self.path.clone())),
-        }
+        Header::parse(&text).ok_or_else(|| Error::NotOurs(self.path.clone()))
     }
 
-    /// Writes the identity, once.
-    pub(crate) fn set_identity(&self, identity: &str) -> Result<(), Error> {
+    /// Says anew how many instances there may be: in place, in one write.
+    pub(crate) fn set_header(&self, header: &Header) -> Result<(), Error> {
         self.file
-            .write_all_at(format!("{HEADER}{identity}\n").as_bytes(), 0)
+            .write_all_at(header.to_string().as_bytes(), 0)
             .and_then(|()| self.file.sync_all())
             .map_err(Error::io(&self.path))
     }
@@ -137,6 +135,35 @@ impl Lock {
 impl AsFd for Lock {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// The one line of a lock's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Tells a lock from another one of the same name.
+    pub(crate) identity: String,
+    /// How many instances there may be; counts in the first one's file.
+    pub(crate) instances: u32,
+}
+
+impl Header {
+    fn parse(text: &[u8]) -> Option<Header> {
+        let line = std::str::from_utf8(text).ok()?.strip_suffix('\n')?;
+        let (identity, instances) = line.strip_prefix(HEADER)?.split_once(' ')?;
+        let instances = instances.trim_end().parse().ok()?;
+        let fits = is_identity(identity) && (1..=MOST).contains(&instances);
+        fits.then(|| Header {
+            identity: identity.to_string(),
+            instances,
+        })
+    }
+}
+
+impl fmt::Display for Header {
+    /// Of the same length whatever the number, so that it can be written over.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{HEADER}{} {:<4}", self.identity, self.instances)
     }
 }
 

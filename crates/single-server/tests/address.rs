@@ -32,7 +32,9 @@ fn main() {
 }
 
 fn kind(dir: &TempDir) -> Kind {
-    Kind::new(dir.path(), "callbackd").unwrap()
+    let kind = Kind::new(dir.path(), "callbackd").unwrap();
+    kind.init_once().unwrap();
+    kind
 }
 
 fn published(epoch: u64, address: &str) -> Option<Published> {
@@ -42,13 +44,14 @@ fn published(epoch: u64, address: &str) -> Option<Published> {
 
 fn seen_while_held() {
     let dir = tempfile::tempdir().unwrap();
-    let kind = kind(&dir);
-    assert_eq!(kind.published().unwrap(), None);
+    let unmade = Kind::new(dir.path(), "callbackd").unwrap();
+    assert_eq!(unmade.published().unwrap(), None);
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),
         0,
         "a reader made files"
     );
+    let kind = kind(&dir);
     let held = kind.try_hold().unwrap().unwrap();
     assert_eq!(kind.published().unwrap(), None);
     held.publish("10.0.0.1:3002").unwrap();

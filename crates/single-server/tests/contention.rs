@@ -62,6 +62,7 @@ fn one_holder_under_random_deaths() {
     let log = dir.path().join("log");
     File::create(&log).unwrap();
     let kind = Kind::new(dir.path(), "callbackd").unwrap();
+    kind.init_once().unwrap();
     let mut crew = Crew::new(Limits::fanout(CANDIDATES));
     let mut started = 0;
     let mut start = |crew: &mut Crew<()>| {

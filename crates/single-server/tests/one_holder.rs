@@ -29,7 +29,15 @@ fn main() {
         ("a_replaced_lock_is_noticed", a_replaced_lock_is_noticed),
         ("epochs_never_begin_again", epochs_never_begin_again),
         ("files_of_others_are_refused", files_of_others_are_refused),
-        ("first_use_survives_a_death", first_use_survives_a_death),
+        ("made_once_and_by_init_alone", made_once_and_by_init_alone),
+        (
+            "instances_are_locks_of_their_own",
+            instances_are_locks_of_their_own,
+        ),
+        (
+            "an_incarnation_under_the_same_lock",
+            an_incarnation_under_the_same_lock,
+        ),
         ("heirs_keep_the_lock", heirs_keep_the_lock),
         ("through_exec", through_exec),
         ("inherited_by_the_program", inherited_by_the_program),
@@ -38,7 +46,9 @@ fn main() {
 }
 
 fn kind(dir: &TempDir) -> Kind {
-    Kind::new(dir.path(), "callbackd").unwrap()
+    let kind = Kind::new(dir.path(), "callbackd").unwrap();
+    kind.init_once().unwrap();
+    kind
 }
 
 fn hold(kind: &Kind) -> Held {
@@ -55,13 +65,9 @@ fn one_at_a_time() {
         assert!(kind.try_hold().unwrap().is_none());
         assert!(held.is_valid().unwrap());
         // Another kind in the same directory has nothing to do with it.
-        assert!(
-            Kind::new(dir.path(), "other")
-                .unwrap()
-                .try_hold()
-                .unwrap()
-                .is_some()
-        );
+        let other = Kind::new(dir.path(), "other").unwrap();
+        other.init_once().unwrap();
+        assert!(other.try_hold().unwrap().is_some());
     }
     assert_eq!(descriptors(), before);
 }
@@ -190,23 +196,69 @@ fn files_of_others_are_refused() {
     let name = "callbackd.epoch";
     std::fs::copy(one.path().join(name), two.path().join(name)).unwrap();
     assert!(matches!(kind(&two).try_hold(), Err(Error::Foreign(_))));
-    let lock = one.path().join("callbackd.lock");
+    let (kind, lock) = (kind(&one), one.path().join("callbackd.lock"));
     std::fs::write(&lock, "4711\n").unwrap();
-    assert!(matches!(kind(&one).try_hold(), Err(Error::NotOurs(_))));
+    assert!(matches!(kind.try_hold(), Err(Error::NotOurs(_))));
     // Nor is a link followed: it may lead to anything.
     std::fs::rename(&lock, one.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink("elsewhere", &lock).unwrap();
-    assert!(matches!(kind(&one).try_hold(), Err(Error::Io { .. })));
+    assert!(matches!(kind.try_hold(), Err(Error::Io { .. })));
 }
 
-fn first_use_survives_a_death() {
+fn made_once_and_by_init_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let kind = Kind::new(dir.path(), "csnap").unwrap();
+    assert!(matches!(kind.try_hold(), Err(Error::NoLock(_))));
+    assert!(matches!(kind.stand_in_line(), Err(Error::NoLock(_))));
+    assert!(matches!(kind.init(0), Err(Error::Instances(0))));
+    assert!(matches!(kind.init(1000), Err(Error::Instances(1000))));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    kind.init(1).unwrap();
+    assert!(matches!(kind.init(1), Err(Error::Exists(_))));
+    assert_eq!(hold(&kind).epoch(), 1);
+    // Somebody "cleans up": whoever holds the old file may still run.
+    let held = hold(&kind);
+    std::fs::remove_file(dir.path().join("csnap.lock")).unwrap();
+    assert!(matches!(kind.init(1), Err(Error::LockLost(_))));
+    assert!(matches!(kind.init_once(), Err(Error::LockLost(_))));
+    assert!(!held.is_valid().unwrap());
+    // Half-made: the epoch alone, never used.
+    let other = Kind::new(dir.path(), "other").unwrap();
+    other.init(1).unwrap();
+    std::fs::remove_file(dir.path().join("other.lock")).unwrap();
+    other.init(1).unwrap();
+    assert_eq!(hold(&other).epoch(), 1);
+}
+
+fn instances_are_locks_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let kind = Kind::new(dir.path(), "csnap").unwrap();
+    kind.init(3).unwrap();
+    assert_eq!(kind.instances().unwrap(), 3);
+    let all: Vec<Held> = (1..=3).map(|n| hold(&kind.instance(n))).collect();
+    assert!(matches!(kind.instance(4).try_hold(), Err(Error::NoLock(_))));
+    // Fewer, then more again: the numbers go on.
+    kind.init(1).unwrap();
+    assert_eq!(kind.instances().unwrap(), 1);
+    drop(all);
+    kind.init(4).unwrap();
+    assert_eq!(kind.instances().unwrap(), 4);
+    let epochs: Vec<u64> = (1..=4).map(|n| hold(&kind.instance(n)).epoch()).collect();
+    assert_eq!(epochs, [2, 2, 2, 1]);
+    // The same number again is nothing to do.
+    assert!(matches!(kind.init(4), Err(Error::Exists(_))));
+}
+
+fn an_incarnation_under_the_same_lock() {
     let dir = tempfile::tempdir().unwrap();
     let kind = kind(&dir);
-    hold(&kind);
-    // As if it had died after the epoch file, before the lock's identity.
-    std::fs::write(dir.path().join("callbackd.lock"), "").unwrap();
-    assert_eq!(hold(&kind).epoch(), 2);
-    assert_eq!(hold(&kind).epoch(), 3);
+    let mut held = hold(&kind);
+    held.publish("first").unwrap();
+    assert_eq!(held.renew().unwrap(), 2);
+    assert_eq!(kind.published().unwrap(), None);
+    held.publish("second").unwrap();
+    assert_eq!(kind.published().unwrap().unwrap().epoch, 2);
+    assert!(kind.try_hold().unwrap().is_none());
 }
 
 fn heirs_keep_the_lock() {
@@ -315,8 +367,8 @@ fn adoption_is_refused() {
 
 fn missing_directory() {
     let kind = Kind::new(Path::new("/no/such/directory"), "callbackd").unwrap();
-    assert!(matches!(kind.try_hold(), Err(Error::Io { .. })));
-    assert!(matches!(kind.stand_in_line(), Err(Error::Io { .. })));
+    assert!(matches!(kind.try_hold(), Err(Error::NoLock(_))));
+    assert!(matches!(kind.stand_in_line(), Err(Error::NoLock(_))));
     assert_eq!(kind.published().unwrap(), None);
     assert!(kind.wait_published(Duration::ZERO).is_err());
 }

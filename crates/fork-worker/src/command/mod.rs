@@ -6,6 +6,7 @@
 //! beside threads.
 
 mod image;
+mod minded;
 mod spawn;
 mod watch;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use crate::descriptors::pipe;
 pub(crate) use image::Image;
+pub use minded::{Minded, mind};
 pub(crate) use spawn::{Place, Start, reap, spawn};
 
 /// What to run and within which bounds.
@@ -73,6 +75,7 @@ pub fn run(spec: &Spec) -> io::Result<Finished> {
         image: &image,
         streams,
         fourth: None,
+        heirlooms: &[],
         place: Place::Group,
     };
     let leader = spawn(start).map_err(|error| named(spec, error))?;
@@ -112,6 +115,7 @@ pub fn start_detached(
         image: &image,
         streams,
         fourth: None,
+        heirlooms: &[],
         place: Place::Detached,
     };
     let between = spawn(start)

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getpid, getresgid, getresuid};
 
 use super::image::{Image, Pointers};
@@ -37,6 +38,8 @@ pub(crate) struct Start<'a> {
     pub(crate) streams: [BorrowedFd<'a>; 3],
     /// Becomes 3, and must be above 2.
     pub(crate) fourth: Option<BorrowedFd<'a>>,
+    /// Go along under their own numbers, which must be above 3.
+    pub(crate) heirlooms: &'a [BorrowedFd<'a>],
     /// Where it belongs.
     pub(crate) place: Place,
 }
@@ -47,6 +50,8 @@ pub(crate) fn spawn(start: Start<'_>) -> io::Result<Pid> {
     let (failure, report) = pipe()?;
     // Not 3: the fourth stream would take its place.
     let report = above(report, 3)?;
+    let heirlooms = start.heirlooms.iter().map(heirloom);
+    let heirlooms = heirlooms.collect::<io::Result<Vec<_>>>()?;
     // For kernels without close_range: the list is made here, because there nothing may allocate.
     let others = listed().unwrap_or_default();
     let plan = Plan {
@@ -54,6 +59,7 @@ pub(crate) fn spawn(start: Start<'_>) -> io::Result<Pid> {
         pointers: start.image.pointers(),
         streams: start.streams.map(|stream| stream.as_raw_fd()),
         fourth: start.fourth.map(|stream| stream.as_raw_fd()),
+        heirlooms,
         others,
         report: report.as_raw_fd(),
         parent: getpid(),
@@ -112,10 +118,30 @@ struct Plan<'a> {
     pointers: Pointers<'a>,
     streams: [RawFd; 3],
     fourth: Option<RawFd>,
+    heirlooms: Vec<Heirloom>,
     others: Vec<RawFd>,
     report: RawFd,
     parent: Pid,
     place: Place,
+}
+
+/// A descriptor that goes along, and which file it is.
+struct Heirloom {
+    number: RawFd,
+    file: (u64, u64),
+}
+
+fn heirloom(fd: &BorrowedFd<'_>) -> io::Result<Heirloom> {
+    let number = fd.as_raw_fd();
+    if number <= 3 {
+        let why = format!("descriptor {number} is too low to be inherited under its own number");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    let stat = fstat(fd)?;
+    Ok(Heirloom {
+        number,
+        file: (stat.st_dev, stat.st_ino),
+    })
 }
 
 fn become_it(plan: &Plan<'_>) -> ! {
@@ -159,6 +185,16 @@ fn try_to_become(plan: &Plan<'_>) -> Result<std::convert::Infallible, Errno> {
         Errno::result(unsafe { libc::dup2(fourth, 3) })?;
         // SAFETY: takes numbers only.
         Errno::result(unsafe { libc::fcntl(3, libc::F_SETFD, 0) })?;
+    }
+    for heirloom in &plan.heirlooms {
+        // A lock that was overwritten by some dup2 above would be let go without a word.
+        // SAFETY: only for this call; whether it is open is what the call finds out.
+        let stat = fstat(unsafe { BorrowedFd::borrow_raw(heirloom.number) })?;
+        if (stat.st_dev, stat.st_ino) != heirloom.file {
+            return Err(Errno::EBADF);
+        }
+        // SAFETY: takes numbers only.
+        Errno::result(unsafe { libc::fcntl(heirloom.number, libc::F_SETFD, 0) })?;
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     // SAFETY: three valid pointers; both arrays end with a null and outlive the call.

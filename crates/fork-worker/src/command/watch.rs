@@ -195,7 +195,7 @@ impl Stream {
 }
 
 /// True if it has ended; its status stays to be taken.
-fn has_ended(leader: Pid) -> io::Result<bool> {
+pub(super) fn has_ended(leader: Pid) -> io::Result<bool> {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     loop {
         match waitid(Id::Pid(leader), flags) {

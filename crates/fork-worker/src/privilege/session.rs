@@ -64,6 +64,7 @@ pub fn run(errand: Errand) -> io::Result<ExitStatus> {
         image: &image,
         streams: [null.as_fd(), out.as_fd(), err.as_fd()],
         fourth: errand.pipe.as_ref().map(AsFd::as_fd),
+        heirlooms: &[],
         place: Place::Session { root: errand.root },
     })
     .map_err(named)?;

@@ -193,11 +193,11 @@ impl AsFd for PrivateDir {
 }
 
 /// True if the mode says FIFO.
-pub(crate) fn is_fifo(stat: &FileStat) -> bool {
+pub fn is_fifo(stat: &FileStat) -> bool {
     stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits()
 }
 
 /// The system's reason inside an I/O error.
-pub(crate) fn errno(error: &std::io::Error) -> Errno {
+pub fn errno(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
