@@ -56,14 +56,20 @@ impl<'c> Host<'c> {
 
     /// A command of ours on this host.
     pub fn command(&self, name: &str) -> Command {
+        let mut command = self.shell();
+        command.arg(program(name));
+        command
+    }
+
+    /// A command on this host: the arguments say which.
+    pub fn shell(&self) -> Command {
         let mut command = Command::new("nsenter");
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .stdin(Stdio::null())
             .args(["--target", &self.holder.id().to_string()])
-            .args(["--uts", "--net", "--mount", "--"])
-            .arg(program(name));
+            .args(["--uts", "--net", "--mount", "--"]);
         self.cluster.environment(&mut command);
         command.env("NODETOOLS_ROOT", &self.root);
         command

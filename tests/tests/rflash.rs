@@ -28,6 +28,30 @@ fn fleet(network: u8, count: usize) -> Fleet {
     })
 }
 
+/// What rflash shows on a terminal where somebody types `typed`.
+fn on_a_terminal(fleet: &Fleet, args: &[&str], typed: &str) -> String {
+    let mut command = std::process::Command::new("script");
+    fleet.cluster.environment(&mut command);
+    let words = args.iter().map(|word| format!(" '{word}'"));
+    let line: String = std::iter::once(scenarios::program("rflash").display().to_string())
+        .chain(words)
+        .collect();
+    command.args(["-qec", &line, "/dev/null"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script");
+    // Its end stays open: the end of input would be typed, too.
+    let mut keys = child.stdin.take().expect("stdin");
+    std::io::Write::write_all(&mut keys, typed.as_bytes()).expect("keys");
+    let mut shown = Vec::new();
+    let mut screen = child.stdout.take().expect("stdout");
+    std::io::Read::read_to_end(&mut screen, &mut shown).expect("screen");
+    child.wait().expect("script");
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
 /// The first BMC of a flavour, in a fleet with one of each.
 fn of(flavour: Flavour) -> usize {
     Flavour::ALL
@@ -187,6 +211,10 @@ fn one_bad_bmc_is_one_bad_verdict() {
     for (fault, why) in [
         (Fault::LoginRefused, "login refused"),
         (Fault::NoSpace, ""),
+        (
+            Fault::LittleMemory { bytes: 100_000 },
+            "has 100000 of memory left",
+        ),
         (Fault::OldVersionReturns, "came back with the old version"),
         (Fault::ActivationFails { at: 40 }, "activation failed"),
     ] {
@@ -215,15 +243,8 @@ fn one_bad_bmc_is_one_bad_verdict() {
     }
 }
 
-#[test]
-fn killed_in_the_background_and_resumed() {
-    if !parts::root() {
-        return;
-    }
-    let fleet = fleet(4, 2);
-    let firmware = fleet.archives("b-2", "h-2", 300_000);
-    let archive = firmware.join("bmc.tar");
-    let archive = archive.to_str().expect("path");
+/// Begins `-a` in the background and kills it when the first archive is nearly sent; the run's ID.
+fn interrupted(fleet: &Fleet, archive: &str) -> String {
     for i in 0..fleet.bmcs.len() {
         fleet
             .bmcs
@@ -255,13 +276,26 @@ fn killed_in_the_background_and_resumed() {
     while fleet.rflash(&["--status"]).stdout.contains("running") {
         std::thread::yield_now();
     }
+    for i in 0..fleet.bmcs.len() {
+        fleet.bmcs.clear(i);
+    }
+    id
+}
+
+#[test]
+fn killed_in_the_background_and_resumed() {
+    if !parts::root() {
+        return;
+    }
+    let fleet = fleet(4, 2);
+    let firmware = fleet.archives("b-2", "h-2", 300_000);
+    let archive = firmware.join("bmc.tar");
+    let archive = archive.to_str().expect("path");
+    let id = interrupted(&fleet, archive);
     let shown = fleet.rflash(&["--status", &id]);
     assert!(shown.stdout.contains("interrupted"), "{}", shown.stdout);
     let refused = fleet.rflash(&["all", "-a", archive, FAST]);
     assert!(refused.code(2).stderr.contains(&format!("--resume {id}")));
-    for i in 0..fleet.bmcs.len() {
-        fleet.bmcs.clear(i);
-    }
     // The original is another one now: the copy counts.
     std::fs::write(archive, "replaced").expect("write");
     let resumed = fleet.rflash(&["--resume", &id]);
@@ -276,6 +310,25 @@ fn killed_in_the_background_and_resumed() {
     }
     assert!(fleet.rflash(&["--status"]).stdout.contains("over"));
     fleet.rflash(&["--resume", &id]).code(2);
+}
+
+#[test]
+fn on_a_terminal_the_same_words_ask_whether_to_go_on() {
+    if !parts::root() || !parts::have("script") {
+        return;
+    }
+    let fleet = fleet(7, 1);
+    let firmware = fleet.archives("b-2", "h-2", 300_000);
+    let archive = firmware.join("bmc.tar");
+    let archive = archive.to_str().expect("path");
+    let id = interrupted(&fleet, archive);
+    let asked = |answer: &str| on_a_terminal(&fleet, &["all", "-a", archive, FAST], answer);
+    let no = asked("n\n");
+    assert!(no.contains("go on with it? [y/N]"), "{no}");
+    assert!(no.contains(&format!("--resume {id}")), "{no}");
+    let yes = asked("y\n");
+    assert!(yes.contains("Total=6 Success=6 Failed=0"), "{yes}");
+    assert!((0..fleet.bmcs.len()).all(|i| fleet.state(i).uploads.len() == 1));
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Remove an image by its ID
     #[arg(long)]
     pub(crate) delete: bool,
+    /// Give BMCs root's ssh key, and log in with it
+    #[arg(long, conflicts_with_all = ["words", "list", "check", "upload", "activate", "directory", "delete", "preflight"])]
+    pub(crate) sshkey: bool,
     /// With -d, leave the host on: its new firmware waits for the next power cycle
     #[arg(long)]
     pub(crate) no_host_reboot: bool,

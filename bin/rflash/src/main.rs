@@ -1,6 +1,7 @@
 //! rflash: firmware to any number of BMCs.
 
 mod args;
+mod keys;
 mod others;
 mod runs;
 mod speaker;
@@ -10,7 +11,9 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use firmware_update::{Goal, Image, Outcome, Plan, Request, Step, classify, listing, survey};
+use firmware_update::{
+    Goal, Image, Outcome, Plan, Request, Step, classify, listing, ssh_key, survey,
+};
 use program::{Interrupt, Usage, complain, exit};
 use xcat_tables::{Location, Tables};
 
@@ -20,6 +23,9 @@ use speaker::Speaker;
 const NAME: &str = "rflash";
 
 fn main() -> ExitCode {
+    if std::env::var_os(ssh_key::ASKED).is_some() {
+        return ssh_key::ask_pass().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     program::run(NAME, rflash)
 }
 
@@ -49,6 +55,9 @@ fn rflash(args: Args) -> anyhow::Result<u8> {
     })?;
     if nodes.is_empty() {
         return Err(Usage(format!("{range}: names no node")).into());
+    }
+    if args.sshkey || keys::as_rspconfig() {
+        return keys::give(&mut speaker, &tables, &nodes, &options, &interrupt);
     }
     let request = match request(&args) {
         Ok(request) => request,

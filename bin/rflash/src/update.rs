@@ -165,7 +165,17 @@ pub(crate) fn flash(
     if speaker.args.dry_run || plan.nodes.is_empty() {
         return Ok(speaker.code());
     }
-    unfinished(&plan)?;
+    if let Some(id) = unfinished(&plan)? {
+        let question = format!("run {id} did the same, and was interrupted: go on with it?");
+        return match program::ask(&question) {
+            Some(true) if speaker.args.background => crate::runs::detach(speaker, &id),
+            Some(true) => crate::runs::resume(speaker, &id, interrupt),
+            _ => Err(Usage(format!(
+                "run {id}: did the same, and was interrupted: --resume {id} goes on with it, --cancel {id} drops it"
+            ))
+            .into()),
+        };
+    }
     speaker.announce(&attempt(&plan));
     let mut folder = Folder::create(&mut plan, speaker.args.sha256.as_deref())?;
     if speaker.args.background {
@@ -242,8 +252,9 @@ pub(crate) fn carry_out(
     Ok(speaker.code())
 }
 
-/// The same work that was interrupted before is gone on with, not begun a second time.
-fn unfinished(plan: &Plan) -> anyhow::Result<()> {
+/// A run of the same work that was interrupted: that one is to be gone on with, not begun a second
+/// time.
+fn unfinished(plan: &Plan) -> anyhow::Result<Option<String>> {
     for id in journal::list() {
         let Ok(run) = journal::read(&id) else {
             continue;
@@ -266,12 +277,9 @@ fn unfinished(plan: &Plan) -> anyhow::Result<()> {
         if run.ended.is_some() || settled || !same || !shares || journal::worker(&id)?.is_some() {
             continue;
         }
-        let refusal = Usage(format!(
-            "run {id}: did the same, and was interrupted: --resume {id} goes on with it, --cancel {id} drops it"
-        ));
-        return Err(refusal.into());
+        return Ok(Some(id));
     }
-    Ok(())
+    Ok(None)
 }
 
 /// xCAT's first line.

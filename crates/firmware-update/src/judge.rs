@@ -116,19 +116,21 @@ fn facts_of(plan: &Plan, node: &mut Node, facts: &Facts) -> Event {
     node.runs = facts.runs.clone();
     node.by_itself = facts.by_itself;
     node.before = facts.images.iter().map(|image| image.id.clone()).collect();
-    if let (Some(limit), Some(image)) = (
-        facts.limit,
-        plan.images.iter().max_by_key(|image| image.size),
-    ) && image.size > limit
-    {
-        return fail(
-            node,
+    if let Some(image) = plan.images.iter().max_by_key(|image| image.size) {
+        let too_large = |why: String| {
             format!(
-                "{} has {} bytes, and the BMC takes at most {limit}",
+                "{} has {} bytes, and the BMC {why}",
                 image.path.display(),
                 image.size
-            ),
-        );
+            )
+        };
+        if let Some(limit) = facts.limit.filter(|limit| image.size > *limit) {
+            return fail(node, too_large(format!("takes at most {limit}")));
+        }
+        // It holds the whole archive in memory before it looks at it.
+        if let Some(memory) = facts.memory.filter(|memory| image.size > *memory) {
+            return fail(node, too_large(format!("has {memory} of memory left")));
+        }
     }
     let needs_ids = plan.images.iter().any(|image| image.id.is_some());
     if needs_ids && facts.dialect == Dialect::Redfish {
@@ -172,13 +174,16 @@ fn preflight_text(facts: &Facts) -> String {
         || "size limit unknown".into(),
         |limit| format!("up to {limit} bytes"),
     );
+    let memory = facts.memory.map_or_else(String::new, |memory| {
+        format!(", {memory} bytes of memory free")
+    });
     let itself = if facts.by_itself {
         ", restarts by itself"
     } else {
         ""
     };
     format!(
-        "ready: {dialect}, BMC {}, Host {}, {power}, {limit}{itself}",
+        "ready: {dialect}, BMC {}, Host {}, {power}, {limit}{memory}{itself}",
         version(&facts.runs.bmc),
         version(&facts.runs.host)
     )

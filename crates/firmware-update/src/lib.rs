@@ -18,6 +18,7 @@ mod rate;
 pub mod report;
 mod request;
 mod said;
+pub mod ssh_key;
 mod state;
 mod step;
 mod survey;

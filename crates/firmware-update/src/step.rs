@@ -58,6 +58,8 @@ pub enum Step {
     HostOff,
     /// Power the host on.
     HostOn,
+    /// Take root's ssh key; [`crate::ssh_key::worker`] does this and nothing else.
+    SshKey,
 }
 
 /// What came of a step.
@@ -93,6 +95,8 @@ pub struct Facts {
     pub power: Power,
     /// The largest archive that it takes, if it says so.
     pub limit: Option<u64>,
+    /// Its free memory in bytes, if it says so.
+    pub memory: Option<u64>,
     /// It restarts by itself as soon as its flash is written.
     pub by_itself: bool,
     /// An update is going on that is not ours.

@@ -21,6 +21,14 @@ pub struct Text {
     pub log: bool,
 }
 
+/// A BMC takes our ssh key, and was logged in to with it.
+pub const KEY_COPIED: &str = "ssh keys copied to BMC";
+/// It does not take it.
+pub const KEY_NOT_COPIED: &str = "Error copying ssh keys to BMC";
+/// It has taken it, and asks for a password all the same. The command is the original's.
+pub const KEY_NOT_TESTED: &str =
+    "Testing the ssh connection to BMC failed. Please rerun rspconfig command.";
+
 /// Another process has the node's lock.
 pub fn locked(node: &str) -> String {
     format!("Unable to rflash {node}. Another process is already flashing this node.")

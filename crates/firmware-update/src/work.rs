@@ -81,6 +81,7 @@ fn work(wire: &Wire, order: &Order, report: &mut Report) -> Result<Outcome, Trou
         Step::Reset => client.restart_bmc().map(done).map_err(mapped),
         Step::HostOff => client.off(Off::Hard).map(done).map_err(mapped),
         Step::HostOn => client.on().map(done).map_err(mapped),
+        Step::SshKey => Err(Trouble::new(Kind::Refused, "internal error: no work here")),
     }
 }
 
@@ -105,6 +106,7 @@ fn preflight(client: &mut Client) -> Result<Outcome, Trouble> {
         },
         power: power(&running.power),
         limit: offer.limit,
+        memory: offer.memory,
         by_itself: offer.by_itself,
     }))
 }

@@ -167,6 +167,7 @@ fn faults(dir: &Path) {
         let expected = [
             ("dead", "does not answer"),
             ("small", "takes at most 10"),
+            ("little memory", "has 20 of memory left"),
             ("busy", "another update is going on"),
             ("stalls", "upload stalled"),
             ("refuses", "no space"),

@@ -15,7 +15,7 @@ pub mod syslog;
 
 pub use escape::escape;
 pub use front::{Usage, VERSION, complain, exit, run};
-pub use guard::guard;
+pub use guard::{ask, guard};
 pub use interrupt::Interrupt;
 pub use output::{Output, StatusFd, may_write, write_failed};
 pub use progress::Progress;

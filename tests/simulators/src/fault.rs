@@ -155,6 +155,11 @@ pub enum Fault {
         /// How many.
         bytes: u64,
     },
+    /// Says that it has so little memory left.
+    LittleMemory {
+        /// How much.
+        bytes: u64,
+    },
     /// The image is said to be there already.
     ImageExists,
     /// No room for the image.

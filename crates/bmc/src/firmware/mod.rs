@@ -57,6 +57,8 @@ pub struct Running {
 pub struct Offer {
     /// The largest archive that it takes, in bytes.
     pub limit: Option<u64>,
+    /// Its free memory in bytes, if it says so: it has to hold a whole archive there.
+    pub memory: Option<u64>,
     /// It restarts by itself once an archive is written.
     pub by_itself: bool,
     /// It speaks Redfish; else OpenBMC's REST.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::shapes::{Bios, Inventory, Manager, Task, UpdateService};
+use super::shapes::{Bios, Diagnostics, Inventory, Manager, Task, UpdateService};
 use super::upload::{self, Failed};
 use super::{
     Archive, Firmware, Image, Meanwhile, Offer, Patience, Running, Sent, TaskState, UploadError,
@@ -136,6 +136,7 @@ impl Firmware for Redfish<'_> {
         }
         Ok(Offer {
             limit: service.limit,
+            memory: self.memory()?,
             by_itself: service.by_itself(),
             redfish: true,
         })
@@ -280,6 +281,20 @@ impl Firmware for Redfish<'_> {
 }
 
 impl Redfish<'_> {
+    /// The BMC's free memory. What it does not tell speaks against nothing.
+    fn memory(&mut self) -> Result<Option<u64>, Error> {
+        let (_, manager) = self.manager()?;
+        let Some(path) = manager.diagnostics() else {
+            return Ok(None);
+        };
+        let what = "diagnostic data";
+        let answer = self.0.call(&Call::get(what, &path))?;
+        Ok(match answer.good() {
+            true => self.0.read::<Diagnostics>(what, &answer)?.memory(),
+            false => None,
+        })
+    }
+
     /// The version of the host's firmware; a system without one has none.
     fn bios(&mut self) -> Result<Option<String>, Error> {
         let path = match self.0.system() {

@@ -43,6 +43,7 @@ impl Firmware for Rest<'_> {
     fn offer(&mut self) -> Result<Offer, Error> {
         Ok(Offer {
             limit: None,
+            memory: None,
             by_itself: false,
             redfish: false,
         })

@@ -87,6 +87,8 @@ pub struct Manager {
     links: Option<ManagerLinks>,
     #[serde(rename = "Actions")]
     actions: Option<ManagerActions>,
+    #[serde(rename = "ManagerDiagnosticData")]
+    diagnostics: Option<Link>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -127,9 +129,29 @@ impl Manager {
         self.links.as_ref()?.active.as_ref()?.path()
     }
 
+    /// Where it tells how it is itself.
+    pub fn diagnostics(&self) -> Option<String> {
+        self.diagnostics.as_ref()?.path()
+    }
+
     /// Its reset action.
     pub fn reset(&self) -> Option<&crate::shapes::Reset> {
         self.actions.as_ref()?.reset.as_ref()
+    }
+}
+
+/// What a manager says of its own state.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Diagnostics {
+    #[serde(rename = "MemoryStatistics")]
+    memory: Option<Value>,
+}
+
+impl Diagnostics {
+    /// Bytes of memory that it has to spare. Levels that have not measured yet say 0 or null.
+    pub fn memory(&self) -> Option<u64> {
+        let available = self.memory.as_ref()?.get("AvailableBytes")?;
+        available.as_u64().filter(|bytes| *bytes > 0)
     }
 }
 
@@ -377,6 +399,22 @@ mod tests {
             TaskState::Running(Some(90))
         );
         assert_eq!(judge(json!({})), TaskState::Running(None));
+    }
+
+    #[test]
+    fn free_memory_is_what_is_measured() {
+        let memory = |value: Value| {
+            serde_json::from_value::<Diagnostics>(value)
+                .unwrap()
+                .memory()
+        };
+        let said = |value: Value| memory(json!({"MemoryStatistics": {"AvailableBytes": value}}));
+        assert_eq!(said(json!(300_000_000)), Some(300_000_000));
+        for nothing in [json!(0), json!(null), json!(-1), json!("many")] {
+            assert_eq!(said(nothing), None);
+        }
+        assert_eq!(memory(json!({"MemoryStatistics": []})), None);
+        assert_eq!(memory(json!({})), None);
     }
 
     #[test]

@@ -152,38 +152,37 @@ fn body(
     request: Request<'_>,
     meanwhile: &mut dyn Meanwhile,
 ) -> Result<Option<Answer>, Failed> {
-    let mut held = request.before.to_vec();
-    let mut piece = vec![0; PIECE];
-    let mut left = request.size;
-    let mut sent = 0_u64;
     let ended = |error: io::Error| Failed::Ended(error.to_string());
+    line.push(request.before, meanwhile)?;
+    // What was read last waits at the beginning until more has been read: the very end is never sent
+    // unasked.
+    let mut buffer = vec![0; TAIL + PIECE];
+    let mut held = 0;
+    let mut left = request.size;
     loop {
-        // What was read last waits until more has been read: the very end is never sent unasked.
         let take = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-        let buffer = piece.get_mut(..take).unwrap_or_default();
+        let filled = held + take;
         request
             .archive
-            .read_exact(buffer)
+            .read_exact(buffer.get_mut(held..filled).unwrap_or_default())
             .map_err(|error| Failed::Ended(format!("the archive: {error}")))?;
         left -= take as u64;
-        held.extend_from_slice(buffer);
-        let last = left == 0;
-        let keep = if last { 0 } else { TAIL.min(held.len()) };
-        if last {
-            held.extend_from_slice(request.after);
-            let tail = held.len().saturating_sub(TAIL);
-            let rest = held.split_off(tail);
-            line.push(&held, meanwhile)?;
+        let keep = TAIL.min(filled);
+        let (go, stay) = buffer
+            .get(..filled)
+            .unwrap_or_default()
+            .split_at(filled - keep);
+        line.push(go, meanwhile)?;
+        meanwhile.sent(request.size - left - keep as u64);
+        if left == 0 {
+            let rest = [stay, request.after].concat();
             meanwhile.last().map_err(ended)?;
             line.push(&rest, meanwhile)?;
             meanwhile.sent(request.size);
             return Ok(None);
         }
-        let rest = held.split_off(held.len() - keep);
-        line.push(&held, meanwhile)?;
-        sent += take as u64;
-        meanwhile.sent(sent.saturating_sub(keep as u64));
-        held = rest;
+        buffer.copy_within(filled - keep..filled, 0);
+        held = keep;
         if let Some(answer) = line
             .early(Duration::ZERO)
             .map_err(|error| broke("in the middle of the upload", &error))?

@@ -113,6 +113,7 @@ fn work(bmc: &mut Fake, step: &Step, report: &mut Report) -> Result<Outcome, Tro
             runs: bmc.runs.clone(),
             power: bmc.power,
             limit: (fault == "small").then_some(10),
+            memory: (fault == "little memory").then_some(20),
             by_itself: false,
             busy: fault == "busy",
         })),
@@ -161,7 +162,7 @@ fn work(bmc: &mut Fake, step: &Step, report: &mut Report) -> Result<Outcome, Tro
             }
             Ok(Outcome::Done)
         }
-        Step::Delete(_) => Ok(Outcome::Done),
+        Step::Delete(_) | Step::SshKey => Ok(Outcome::Done),
     }
 }
 

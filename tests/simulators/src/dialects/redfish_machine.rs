@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Call, link, redfish};
 use crate::machine::Boot;
 use crate::message::Answer;
-use crate::{Order, Power};
+use crate::{Fault, Order, Power};
 
 /// Reset types that are offered.
 const RESETS: &[&str] = &[
@@ -154,10 +154,14 @@ pub(super) fn manager(call: &mut Call<'_>) -> Answer {
     let inventory = "/redfish/v1/UpdateService/FirmwareInventory";
     let runs = call.state.updater.running("BMC");
     let image = runs.map(|image| link(format!("{inventory}/{}", image.id)));
+    let diagnostics = dialect
+        .action_info
+        .then(|| link(format!("{path}/ManagerDiagnosticData")));
     Answer::json(
         200,
         &json!({
             "@odata.id": path,
+            "ManagerDiagnosticData": diagnostics,
             "@odata.type": "#Manager.v1_14_0.Manager",
             "FirmwareVersion": runs.map_or("", |image| image.version.as_str()),
             "Id": dialect.manager,
@@ -174,6 +178,28 @@ pub(super) fn manager(call: &mut Call<'_>) -> Answer {
                 "ManagerForServers": [link(format!("/redfish/v1/Systems/{}", dialect.system))],
                 "ManagerForChassis": [link(format!("/redfish/v1/Chassis/{}", dialect.chassis))],
             },
+        }),
+    )
+}
+
+pub(super) fn diagnostics(call: &mut Call<'_>) -> Answer {
+    if call.names[0] != call.bmc.dialect.manager || !call.bmc.dialect.action_info {
+        return redfish::missing(call.request);
+    }
+    let little = call.state.rules.standing(|fault| match fault {
+        Fault::LittleMemory { bytes } => Some(*bytes),
+        _ => None,
+    });
+    Answer::json(
+        200,
+        &json!({
+            "@odata.id": call.request.path,
+            "@odata.type": "#ManagerDiagnosticData.v1_2_0.ManagerDiagnosticData",
+            "Id": "ManagerDiagnosticData",
+            "Name": "Manager Diagnostic Data",
+            "FreeStorageSpaceKiB": 16_384,
+            "MemoryStatistics": {"AvailableBytes": little.unwrap_or(300 << 20), "TotalBytes": 512 << 20},
+            "ServiceRootUptimeSeconds": 3600,
         }),
     )
 }

@@ -63,6 +63,11 @@ const REDFISH: &[Route] = &[
     ),
     ("GET", "/redfish/v1/Managers/*", redfish_machine::manager),
     ("PATCH", "/redfish/v1/Managers/*", redfish_update::choose),
+    (
+        "GET",
+        "/redfish/v1/Managers/*/ManagerDiagnosticData",
+        redfish_machine::diagnostics,
+    ),
     ("GET", "/redfish/v1/UpdateService", redfish_update::service),
     ("PATCH", "/redfish/v1/UpdateService", redfish_update::patch),
     (

@@ -1,7 +1,8 @@
 //! `make bench`: ratios against a peer or a floor in the same run, medians of interleaved runs. Words
-//! after the program's name choose parts: `reports`, `agent`, `tables`, `reboot`, `moves`.
+//! after the program's name choose parts: `reports`, `agent`, `tables`, `reboot`, `moves`, `flash`.
 
 mod agent;
+mod flash;
 mod measure;
 mod moves;
 mod reboot;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         ("tables", tables::run),
         ("reboot", reboot::run),
         ("moves", moves::run),
+        ("flash", flash::run),
     ] {
         if chosen.is_empty() || chosen.iter().any(|word| word == name) {
             part();
