@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use xcat_tables::Tables;
 
 use crate::cluster::Cluster;
+use crate::shell::word;
 use crate::{Check, Finding, Host, said};
 
 /// Bits of a file that let others than its owner in.
@@ -56,7 +57,10 @@ pub(crate) fn look(
             1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        let fix = format!("chmod go= {}/*.sqlite", directory.display());
+        let fix = format!(
+            "chmod go= {}/*.sqlite",
+            word(&directory.display().to_string())
+        );
         check.findings.push(Finding::new(
             format!("{first}{more}"),
             "others than the owner may open it",

@@ -9,6 +9,7 @@ mod nodes;
 mod policy;
 mod pools;
 mod ports;
+mod shell;
 mod strays;
 mod values;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use xcat_tables::{Row, Tables};
 
 use crate::cluster::{Cluster, fold};
+use crate::shell::word;
 use crate::{Check, Finding, Host, said};
 
 /// Whose power is a BMC's, and the table that names it.
@@ -46,7 +47,7 @@ pub(crate) fn look(
         .collect();
     if !without.is_empty() {
         let range = fold(without);
-        let fix = format!("xtab set {range} nodehm.mgt=KIND");
+        let fix = format!("xtab set {} nodehm.mgt=KIND", word(&range));
         check.findings.push(Finding::new(
             range,
             "no nodehm.mgt: nothing can power them",
@@ -71,7 +72,7 @@ pub(crate) fn look(
             .collect();
         if !without.is_empty() {
             let range = fold(without);
-            let fix = format!("xtab set {range} {table}.bmc=ADDRESS");
+            let fix = format!("xtab set {} {table}.bmc=ADDRESS", word(&range));
             check
                 .findings
                 .push(Finding::new(range, format!("no {table}.bmc"), fix));

@@ -3,6 +3,7 @@
 use xcat_tables::{Row, Tables};
 
 use crate::cluster::Cluster;
+use crate::shell::word;
 use crate::{Check, Finding, Host, said};
 
 /// What a row is asked; all but `rule` may be empty or `*`, for anything.
@@ -51,7 +52,10 @@ pub(crate) fn look(
             check.findings.push(Finding::new(
                 row(priority),
                 format!("is never reached: row {first:?} decides all that it is about"),
-                format!("xtab set -d -k priority={priority} policy, or give it a priority before {first}"),
+                format!(
+                    "xtab set -d -k {} policy, or give it a priority before {first}",
+                    key(priority)
+                ),
             ));
         }
     }
@@ -63,7 +67,11 @@ fn row(priority: &str) -> String {
 }
 
 fn mend(priority: &str, column: &str) -> String {
-    format!("xtab set -k priority={priority} policy.{column}=VALUE")
+    format!("xtab set -k {} policy.{column}=VALUE", key(priority))
+}
+
+fn key(priority: &str) -> String {
+    word(&format!("priority={priority}"))
 }
 
 fn place(row: &Row) -> f64 {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use xcat_tables::Tables;
 
 use crate::cluster::{Cluster, fold};
+use crate::shell::word;
 use crate::{Check, Finding, Host, said};
 
 /// What nodes that are served alike have in common.
@@ -59,6 +60,8 @@ pub(crate) fn look(
 
 fn wrong(cluster: &Cluster, faces: &Faces, pool: &Pool, nodes: &str) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
+    let set = |value: &str| format!("xtab set {} {}", word(nodes), word(value));
+    let pool_of = |names: &[&str]| set(&format!("noderes.servicenode={}", names.join(",")));
     let members: Vec<&str> = pool.members.split(',').collect();
     let clean: Vec<&str> = members
         .iter()
@@ -75,7 +78,7 @@ fn wrong(cluster: &Cluster, faces: &Faces, pool: &Pool, nodes: &str) -> Vec<(Str
         });
         wrong.push((
             "blanks, empty names or one name twice: xCAT takes them as they stand".into(),
-            format!("xtab set {nodes} noderes.servicenode={}", list.join(",")),
+            pool_of(&list),
         ));
     }
     for name in &distinct {
@@ -83,13 +86,17 @@ fn wrong(cluster: &Cluster, faces: &Faces, pool: &Pool, nodes: &str) -> Vec<(Str
             wrong.push((
                 format!("{name} is no node"),
                 format!(
-                    "define {name}, or take it out: xtab set {nodes} noderes.servicenode^={name}"
+                    "define {name}, or take it out: {}",
+                    set(&format!("noderes.servicenode^={name}"))
                 ),
             ));
         } else if !faces.service.contains(*name) {
             wrong.push((
                 format!("{name} is no service node: the table servicenode does not have it"),
-                format!("xtab set {name} servicenode.tftpserver=1 (and what else it serves)"),
+                format!(
+                    "xtab set {} servicenode.tftpserver=1 (and what else it serves)",
+                    word(name)
+                ),
             ));
         }
     }
@@ -97,7 +104,8 @@ fn wrong(cluster: &Cluster, faces: &Faces, pool: &Pool, nodes: &str) -> Vec<(Str
         None => wrong.push((
             "no noderes.xcatmaster: snmove cannot tell which service node serves them".into(),
             format!(
-                "xtab set {nodes} noderes.xcatmaster=NAME, the face of {} towards them",
+                "{}, the face of {} towards them",
+                set("noderes.xcatmaster=NAME"),
                 clean.first().unwrap_or(&"")
             ),
         )),
@@ -115,7 +123,7 @@ fn wrong(cluster: &Cluster, faces: &Faces, pool: &Pool, nodes: &str) -> Vec<(Str
                     format!(
                         "noderes.xcatmaster {master} is {other}, which is not the first of the pool"
                     ),
-                    format!("xtab set {nodes} noderes.servicenode={}", list.join(",")),
+                    pool_of(&list),
                 ));
             }
         }
@@ -123,7 +131,7 @@ fn wrong(cluster: &Cluster, faces: &Faces, pool: &Pool, nodes: &str) -> Vec<(Str
     if let Some(monitor) = pool.monitor.as_deref().filter(|text| !text.contains(',')) {
         wrong.push((
             format!("noderes.monserver {monitor} has one name: a move leaves it as it is"),
-            format!("xtab set {nodes} noderes.monserver={monitor},FACE"),
+            set(&format!("noderes.monserver={monitor},FACE")),
         ));
     }
     wrong

@@ -4,6 +4,7 @@ use noderange::Options;
 use xcat_tables::{Tables, schema, table_names};
 
 use crate::cluster::{Cluster, fold};
+use crate::shell::word;
 use crate::{Check, Finding, Host, said};
 
 /// Tables in which `node` is history, or which have a check of their own.
@@ -35,7 +36,8 @@ pub(crate) fn look(
             .collect();
         if let Some(first) = strays.first() {
             let fix = format!(
-                "add them to nodelist, or remove each row: xtab set -d -k node={first} {table}"
+                "add them to nodelist, or remove each row: xtab set -d -k {} {table}",
+                word(&format!("node={first}"))
             );
             let what = "rows of what is neither a node nor a group";
             check.findings.push(Finding::new(

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xcat_tables::{Tables, schema, table_names};
 
 use crate::cluster::{Cluster, fold};
+use crate::shell::word;
 use crate::{Check, Finding, Host, said};
 
 pub(crate) fn look(
@@ -52,15 +53,14 @@ pub(crate) fn look(
         }
         for ((column, why, group), nodes) in failed {
             let nodes = fold(&nodes);
-            let row = match &group {
-                Some(group) => format!("row of group {group}, for {nodes}"),
-                None => format!("row of {nodes}"),
+            let (row, rows) = match &group {
+                Some(group) => (
+                    format!("row of group {group}, for {nodes}"),
+                    format!("-k {}", word(&format!("{node_column}={group}"))),
+                ),
+                None => (format!("row of {nodes}"), word(&nodes)),
             };
-            let key = group.unwrap_or(nodes);
-            let fix = match key.contains(['[', ',']) {
-                true => format!("xtab set {key} {table}.{column}=VALUE"),
-                false => format!("xtab set -k {node_column}={key} {table}.{column}=VALUE"),
-            };
+            let fix = format!("xtab set {rows} {table}.{column}=VALUE");
             check
                 .findings
                 .push(Finding::new(format!("{table}.{column}, {row}"), why, fix));

@@ -64,7 +64,9 @@ impl Site {
     }
 
     fn program(&self, path: &str) {
-        std::fs::write(self.dir.path().join(path), "").unwrap();
+        let path = self.dir.path().join(path);
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -203,6 +205,12 @@ fn commands_that_another_one_hides() {
         &findings[1],
         &["snmove: ", "xcat/bin/snmove has the same name"],
     );
+    // A shell goes past what is no program.
+    for name in ["first/rflash", "xcat/bin/snmove"] {
+        let plain = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(site.dir.path().join(name), plain).unwrap();
+    }
+    assert_eq!(site.findings("commands"), []);
 }
 
 #[test]
@@ -244,10 +252,7 @@ fn values_that_cannot_be_evaluated() {
     assert_eq!(findings.len(), 2, "{findings:?}");
     has(
         &findings[0],
-        &[
-            "hosts.ip, row of n3: ",
-            "xtab set -k node=n3 hosts.ip=VALUE",
-        ],
+        &["hosts.ip, row of n3: ", "xtab set n3 hosts.ip=VALUE"],
     );
     has(
         &findings[1],
@@ -379,7 +384,7 @@ fn claims_of_the_dead() {
         &[
             "process 1 on",
             "which is gone",
-            "xtab set -d n[1-2] taskstate",
+            "xtab set -d 'n[1-2]' taskstate",
         ],
     );
     has(of("n3"), &["process 7 on elsewhere"]);
@@ -388,6 +393,48 @@ fn claims_of_the_dead() {
         1,
         "n4 is waited for"
     );
+}
+
+#[test]
+fn rows_that_are_no_claims() {
+    let site = site();
+    let head = "#node,command,state,pid,reserve\n";
+    let found = |row: &str, words: &[&str]| {
+        site.store("taskstate", &format!("{head}n1,getadapter,{row}\n"));
+        site.finds("claims", words);
+    };
+    for reserve in [
+        "elsewhere",
+        "elsewhere b soon x",
+        "elsewhere b 99999999999",
+        "elsewhere  99999999999 x",
+        "elsewhere b 99999999999 x later",
+        "elsewhere b 99999999999 x 5 6",
+    ] {
+        found(
+            &format!("waiting,7,{reserve}"),
+            &["n1: reserve ", reserve, "xtab set -d n1 taskstate"],
+        );
+    }
+    found("waiting,none,", &["n1: says nothing of a process"]);
+    found("sleeping,7,", &["n1: says nothing of a process"]);
+    let good = format!("{head}n1,getadapter,done,7,elsewhere b 99999999999 x 5\n");
+    site.store("taskstate", &good);
+    assert_eq!(site.findings("claims"), []);
+}
+
+#[test]
+fn names_in_a_fix_are_quoted_for_a_shell() {
+    let site = site();
+    site.add("mac", "#node,mac\n\"it's;id\",a\n");
+    site.finds("strays", &[r"xtab set -d -k 'node=it'\''s;id' mac"]);
+    let site = self::site();
+    site.add("nodelist", "#node,groups\n\"$(id)\",all\n");
+    site.add("mac", "#node,mac\n\"$(id)\",a\n");
+    site.finds("nodes", &[r"xtab set '/\x24\x28id\x29' nodehm.mgt=KIND"]);
+    let site = self::site();
+    site.add("policy", "#priority,name,rule\n\"2 & id\",ann,allow\n");
+    site.finds("policy", &["xtab set -k 'priority=2 & id' policy."]);
 }
 
 #[test]
