@@ -56,9 +56,15 @@ pub(crate) enum Command {
     Get {
         #[command(flatten)]
         nodes: Range,
-        /// Which values: table.column, or groups, tags, mgt
+        /// Which values: table.column, or groups, tags, mgt, or a table for all of its columns
         #[arg(value_name = "table.column", required = true)]
         columns: Vec<String>,
+        /// Name the column in each line, also if there is only one
+        #[arg(short = 'H', long = "with-fieldname")]
+        heading: bool,
+        /// Say which group a value comes from
+        #[arg(short = 'b', long)]
+        blame: bool,
     },
     /// Store values in the nodes' own rows, or in rows that a key names, all or none
     Set {
@@ -68,13 +74,19 @@ pub(crate) enum Command {
         /// Remove the rows from the tables that are named in place of values
         #[arg(short = 'd', long = "delete")]
         delete: bool,
+        /// With -d: from every table that is kept by node
+        #[arg(long, requires = "delete", conflicts_with_all = ["key", "values"])]
+        all_tables: bool,
+        /// The names become nodes: none is one yet, and nodelist.groups is among the values
+        #[arg(long, conflicts_with_all = ["delete", "key"])]
+        new: bool,
         /// Change nothing; print what would change, old -> new
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
         nodes: Range,
         /// New values: = replaces, += appends items, ,= puts them in front, ^= removes them; == != =~ !~ choose among the nodes
-        #[arg(value_name = "table.column=value", required_unless_present = "key")]
+        #[arg(value_name = "table.column=value", required_unless_present_any = ["key", "all_tables"])]
         values: Vec<String>,
         /// Ask (on a terminal) or refuse if there are more nodes
         #[arg(long, value_name = "N", default_value_t = 1024)]
@@ -98,7 +110,7 @@ pub(crate) struct Range {
     /// The nodes; `-` reads their names from standard input
     #[arg(value_name = "NODERANGE", allow_hyphen_values = true)]
     pub(crate) noderange: String,
-    /// Refuse a noderange with a part that means something else by accident, instead of warning
+    /// Refuse a noderange with a part that means something else by accident or with a name that is no node, instead of warning
     #[arg(long)]
     pub(crate) strict: bool,
 }

@@ -2,10 +2,10 @@
 
 mod args;
 mod doctor;
+mod get;
 mod set;
 mod show;
 
-use std::collections::BTreeMap;
 use std::io::stdin;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,9 +13,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use noderange::{Expansion, Options};
 use program::{Output, Usage, complain, exit};
-use xcat_tables::{
-    ColumnName, Error, Filter, FilterError, Location, Row, Selection, Tables, read_file, table_of,
-};
+use xcat_tables::{Error, Filter, FilterError, Location, Selection, Tables, read_file, table_of};
 
 use args::{Args, Command, Range};
 
@@ -57,10 +55,24 @@ fn run(out: &mut Output, command: &Command, json: bool) -> anyhow::Result<u8> {
         } => dump(out, table, filters, *last, json),
         Command::Doctor => doctor::doctor(out, &tables()?, json),
         Command::Restore { add, file } => restore(file, *add),
-        Command::Get { nodes, columns } => get(out, nodes, columns, json),
+        Command::Get {
+            nodes,
+            columns,
+            heading,
+            blame,
+        } => {
+            let form = get::Form {
+                json,
+                named: *heading,
+                blame: *blame,
+            };
+            get::get(out, nodes, columns, &form)
+        }
         Command::Set {
             key,
             delete,
+            all_tables,
+            new,
             dry_run,
             nodes,
             values,
@@ -71,6 +83,8 @@ fn run(out: &mut Output, command: &Command, json: bool) -> anyhow::Result<u8> {
                 nodes,
                 others: values,
                 delete: *delete,
+                all_tables: *all_tables,
+                new: *new,
             };
             let most = (!dry_run).then_some(*max_nodes);
             set::set(out, &words, most, json)
@@ -89,6 +103,7 @@ fn tables() -> Result<Tables, Error> {
     Tables::open(&Location::find()?)
 }
 
+/// Names that are no nodes are left to the caller, unless the range is taken strictly.
 fn expand(tables: &Tables, nodes: &Range) -> Result<Expansion, Error> {
     let options = Options {
         strict: nodes.strict,
@@ -96,6 +111,9 @@ fn expand(tables: &Tables, nodes: &Range) -> Result<Expansion, Error> {
     };
     let found = tables.expand_or_read(&nodes.noderange, &mut stdin().lock(), &options)?;
     found.warnings.iter().for_each(warn);
+    if nodes.strict && !found.missed.is_empty() {
+        return Err(Error::Missed(found.missed));
+    }
     Ok(found)
 }
 
@@ -189,58 +207,4 @@ fn restore(file: &Path, add: bool) -> anyhow::Result<u8> {
     tables.restore(table, &file.display().to_string(), &dump, add)?;
     set::tell(&tables, &[table]);
     Ok(exit::DONE)
-}
-
-fn get(out: &mut Output, nodes: &Range, columns: &[String], json: bool) -> anyhow::Result<u8> {
-    let columns: Vec<ColumnName> = columns
-        .iter()
-        .map(|text| column(text))
-        .collect::<Result<_, _>>()?;
-    let tables = tables()?;
-    let found = expand(&tables, nodes)?;
-    let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for name in &columns {
-        wanted.entry(&name.table).or_default().push(&name.column);
-    }
-    let wanted: Vec<(&str, Vec<&str>)> = wanted.into_iter().collect();
-    let attributes = tables.attributes_of(&wanted)?;
-    let labels: Vec<String> = columns.iter().map(ToString::to_string).collect();
-    let mut code = missed(found.missed);
-    for node in &found.nodes {
-        let by_table: BTreeMap<&str, Vec<Row>> = wanted
-            .iter()
-            .map(|(table, _)| (*table, attributes.rows(table, node)))
-            .collect();
-        let mut first = Vec::with_capacity(columns.len());
-        for (name, label) in columns.iter().zip(&labels) {
-            let rows = by_table.get(&*name.table).map_or(&[][..], Vec::as_slice);
-            let values: Vec<&str> = rows
-                .iter()
-                .filter_map(|row| row.get(&name.column))
-                .collect();
-            for why in rows.iter().filter_map(|row| row.failure(&name.column)) {
-                complain(NAME, &format!("{node}: {label}: {why}"));
-                code = exit::SOME_FAILED;
-            }
-            if !json {
-                let label = (columns.len() > 1).then_some(label.as_str());
-                for value in if values.is_empty() {
-                    &[""][..]
-                } else {
-                    &values
-                } {
-                    show::line(out, node, label, value);
-                }
-            }
-            first.push(values.first().copied());
-        }
-        if json {
-            out.line(&show::object(node, &labels, &first));
-        }
-    }
-    Ok(code)
-}
-
-fn column(text: &str) -> Result<ColumnName, Usage> {
-    ColumnName::parse(text).ok_or_else(|| Usage(format!("{text}: not of the form table.column")))
 }

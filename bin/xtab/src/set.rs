@@ -1,10 +1,12 @@
 //! `xtab set`: what was typed, as a change of rows.
 
 use std::collections::BTreeSet;
-use std::io::stdin;
+use std::io::{Read, stdin};
 
 use program::{Output, Usage, complain, exit};
-use xcat_tables::{Assignment, Edit, How, NodeCondition, Subject, Tables, Word};
+use xcat_tables::{
+    Assignment, Edit, Error, How, NodeCondition, Subject, Tables, Word, expand_unverified,
+};
 
 use crate::args::Range;
 use crate::{NAME, show, tables, warn};
@@ -19,10 +21,14 @@ pub(crate) struct Words<'a> {
     pub(crate) others: &'a [String],
     /// Rows go away.
     pub(crate) delete: bool,
+    /// From every table that is kept by node.
+    pub(crate) all_tables: bool,
+    /// The names are none of nodes yet.
+    pub(crate) new: bool,
 }
 
-/// Changes rows, of up to `most` nodes; without that number shows what would change. Nothing is changed if any name is no node: one that was
-/// meant to be left out could be it.
+/// Changes rows, of up to `most` nodes; without that number shows what would change. Nothing is
+/// changed if any name is no node: one that was meant to be left out could be it.
 pub(crate) fn set(
     out: &mut Output,
     words: &Words<'_>,
@@ -33,25 +39,40 @@ pub(crate) fn set(
     if words.key.is_some() {
         texts.insert(0, &words.nodes.noderange);
     }
-    let (edit, conditions) = match words.delete {
+    let (mut edit, conditions) = match words.delete {
         true => (removal(&texts)?, Vec::new()),
         false => assignments(&texts)?,
     };
+    if words.new {
+        makes_nodes(&edit, &conditions)?;
+    }
     let keys = words.key.map(keys).transpose()?;
     if keys.is_some() && !conditions.is_empty() {
         return Err(Usage("-k: rows are chosen by their key, not by a condition".into()).into());
     }
     let tables = tables()?;
+    if words.all_tables {
+        edit = Edit::Remove(tables.kept_by_node()?);
+    }
     let subject = match keys {
         Some(keys) => Subject::Rows(keys),
         None => {
             let (range, strict) = (&words.nodes.noderange, words.nodes.strict);
-            let nodes = tables.select(range, &mut stdin().lock(), strict, &mut warn)?;
-            let nodes = tables.fulfilling(nodes, &conditions)?;
+            let input = &mut stdin().lock();
+            let nodes = match words.new {
+                true => as_they_stand(range, strict, input)?,
+                false => {
+                    let nodes = tables.select(range, input, strict, &mut warn)?;
+                    tables.fulfilling(nodes, &conditions)?
+                }
+            };
             if let Some(most) = most {
                 program::guard(nodes.len(), most, "change")?;
             }
-            Subject::Nodes(nodes)
+            match words.new {
+                true => Subject::New(nodes),
+                false => Subject::Nodes(nodes),
+            }
         }
     };
     let watched = !tables.listeners(&edit.tables())?.is_empty();
@@ -115,8 +136,28 @@ fn assignments(texts: &[&str]) -> Result<(Edit, Vec<NodeCondition>), Usage> {
 
 /// True if only one of the two would be done, and that is not what both say.
 fn loses(one: &Assignment, other: &Assignment) -> bool {
-    let items = one.how != How::Replace || other.how != How::Replace;
+    let items = one.how.extends() || other.how.extends();
     one.name == other.name && items
+}
+
+/// A node without groups would be found by its own name alone.
+fn makes_nodes(edit: &Edit, conditions: &[NodeCondition]) -> Result<(), Usage> {
+    let groups = |one: &Assignment| {
+        let name = (one.name.table.as_str(), one.name.column.as_str());
+        name == ("nodelist", "groups") && one.how != How::Clear && !one.value.is_empty()
+    };
+    match edit {
+        Edit::Assign(list) if conditions.is_empty() && list.iter().any(groups) => Ok(()),
+        _ => Err(Usage(
+            "--new: nodelist.groups=GROUP,... is needed, and no condition".into(),
+        )),
+    }
+}
+
+fn as_they_stand(range: &str, strict: bool, input: &mut dyn Read) -> Result<Vec<String>, Error> {
+    let found = expand_unverified(range, input, strict)?;
+    found.warnings.iter().for_each(warn);
+    Ok(found.nodes.into_iter().collect())
 }
 
 fn removal(texts: &[&str]) -> Result<Edit, Usage> {

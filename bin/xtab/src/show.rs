@@ -12,11 +12,27 @@ pub(crate) fn nodes_object(found: &Expansion, error: Option<&str>) -> String {
         .to_string()
 }
 
-/// One node's values as an object; of several rows the first value counts.
-pub(crate) fn object(node: &str, columns: &[String], values: &[Option<&str>]) -> String {
+/// A value, and the group that it comes from.
+pub(crate) type Cell<'a> = (&'a str, Option<&'a str>);
+
+/// One node's values as an object; of several rows the first value counts. With `blame` also where
+/// those come from that are not the node's own.
+pub(crate) fn object(
+    node: &str,
+    columns: &[String],
+    values: &[Option<Cell<'_>>],
+    blame: bool,
+) -> String {
     let mut members = vec![member("node", &json!(node))];
-    for (column, value) in columns.iter().zip(values) {
-        members.push(member(column, &json!(value)));
+    let cells = || columns.iter().zip(values);
+    for (column, value) in cells() {
+        members.push(member(column, &json!(value.map(|(value, _)| value))));
+    }
+    if blame {
+        let groups =
+            cells().filter_map(|(column, value)| Some((column.clone(), (*value)?.1?.into())));
+        let groups: serde_json::Map<String, Value> = groups.collect();
+        members.push(member("inherited", &groups.into()));
     }
     format!("{{{}}}", members.join(","))
 }
@@ -30,13 +46,23 @@ pub(crate) fn row_object(row: &Row) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// One node's value as nodels prints it: the column is named if several are asked for.
-pub(crate) fn line(out: &mut Output, node: &str, column: Option<&str>, value: &str) {
-    let (node, value) = (escape(node), escape(value));
-    match column {
-        Some(column) => out.line(&format!("{node}: {column}: {value}")),
-        None => out.line(&format!("{node}: {value}")),
+/// One node's value as nodels prints it, with its column and its group if they are given.
+pub(crate) fn line(
+    out: &mut Output,
+    node: &str,
+    column: Option<&str>,
+    value: &str,
+    group: Option<&str>,
+) {
+    let mut line = escape(node).into_owned();
+    if let Some(column) = column {
+        line.push_str(&format!(": {column}"));
     }
+    line.push_str(&format!(": {}", escape(value)));
+    if let Some(group) = group {
+        line.push_str(&format!(" (inherited from group {})", escape(group)));
+    }
+    out.line(&line);
 }
 
 /// A change of a row: a line of its own if the row comes or goes, then one per column, `NULL` for no

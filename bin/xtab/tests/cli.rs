@@ -337,6 +337,46 @@ fn every_fixture_loads() {
 }
 
 #[test]
+fn a_fifo_is_not_waited_for() {
+    let tables = Tables::loaded("ops");
+    let fifo = tables.path("site.csv");
+    let made = tables.command("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let name = fifo.to_str().unwrap();
+    let message = format!("{name}: not a regular file");
+    tables.run(&["restore", name]).fails(3, &message);
+    tables
+        .run(&["load", tables.dir.path().to_str().unwrap()])
+        .fails(3, &message);
+    std::fs::remove_file(&fifo).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &fifo).unwrap();
+    tables.run(&["restore", name]).fails(3, &message);
+}
+
+#[test]
+fn values_with_their_column_and_group() {
+    let tables = Tables::loaded("ops");
+    let get = |words: &[&str]| tables.run(&[&["get"], words].concat());
+    get(&["-H", "n1", "mgt"]).ok("n1: nodehm.mgt: ipmi\n");
+    get(&["-b", "n[1-2]", "mgt"]).ok("n1: ipmi (inherited from group g1)\nn2: hmc\n");
+    get(&["--json", "-b", "n1", "mgt", "groups"]).ok(concat!(
+        r#"{"node":"n1","nodehm.mgt":"ipmi","nodelist.groups":"all,g1","inherited":{"nodehm.mgt":"g1"}}"#,
+        "\n"
+    ));
+    let all = get(&["n1", "switch"]).out;
+    assert!(
+        all.starts_with("n1: switch.node: n1\nn1: switch.switch: s1\n"),
+        "{all}"
+    );
+    get(&["n1", "nosuch"]).fails(2, "nosuch: not of the form table.column, and no table");
+    // Strictly, nothing is printed of a range that is not all nodes.
+    get(&["--strict", "n1,nosuch", "mgt"]).fails(3, "Invalid nodes and/or groups");
+    let answer = tables.run(&["--json", "nodes", "--strict", "n1,nosuch"]);
+    assert_eq!(answer.code, Some(3), "{answer:?}");
+    assert!(answer.out.contains(r#""nodes":[]"#), "{answer:?}");
+}
+
+#[test]
 fn where_the_tables_are() {
     let tables = Tables::loaded("ops");
     let run = |setting: Option<&str>| {

@@ -72,6 +72,73 @@ fn rows_by_key_and_items() {
 }
 
 #[test]
+fn nodes_come_and_go() {
+    let tables = Tables::loaded("ops");
+    let new = ["set", "--new", "n[8-9]", "groups=all,new", "mgt=kvm"];
+    tables.run(&[&new[..], &["--dry-run"]].concat()).ok(concat!(
+        "nodehm: node=n8: row added\n",
+        "nodehm: node=n8: mgt: NULL -> \"kvm\"\n",
+        "nodehm: node=n9: row added\n",
+        "nodehm: node=n9: mgt: NULL -> \"kvm\"\n",
+        "nodelist: node=n8: row added\n",
+        "nodelist: node=n8: groups: NULL -> \"all,new\"\n",
+        "nodelist: node=n9: row added\n",
+        "nodelist: node=n9: groups: NULL -> \"all,new\"\n",
+    ));
+    tables.run(&["nodes", "/n[89]"]).ok("");
+    tables.run(&new).ok("");
+    tables.run(&["nodes", "new"]).ok("n8\nn9\n");
+    tables.run(&new).fails(3, "n8: is a node already");
+    let group = ["set", "--new", "new", "groups=all"];
+    tables
+        .run(&group)
+        .fails(3, "new: is a group, which a node of that name would hide");
+    let input = tables.run_with(&["set", "--new", "-", "groups=all"], "x1\nx2\n");
+    input.ok("");
+    let out = ["set", "-d", "--all-tables", "new"];
+    tables.run(&[&out[..], &["--dry-run"]].concat()).ok(concat!(
+        "nodehm: node=n8: row removed\n",
+        "nodehm: node=n8: mgt: \"kvm\" -> NULL\n",
+        "nodehm: node=n9: row removed\n",
+        "nodehm: node=n9: mgt: \"kvm\" -> NULL\n",
+        "nodelist: node=n8: row removed\n",
+        "nodelist: node=n8: groups: \"all,new\" -> NULL\n",
+        "nodelist: node=n9: row removed\n",
+        "nodelist: node=n9: groups: \"all,new\" -> NULL\n",
+    ));
+    tables.run(&out).ok("");
+    tables
+        .run(&["nodes", "/[nx]\\d"])
+        .ok("n1\nn2\nn3\nn4\nx1\nx2\n");
+    for args in [
+        &["set", "--new", "n7", "mgt=kvm"][..],
+        &["set", "--new", "n7", "groups="],
+        &["set", "--new", "n7", "groups=NULL"],
+        &["set", "--new", "n7", "groups=all", "mgt==x"],
+        &["set", "--new", "n7"],
+        &["set", "--new", "-d", "n7", "nodelist"],
+        &["set", "--all-tables", "n1"],
+        &["set", "-d", "--all-tables", "n1", "nodehm"],
+        &["set", "-d", "--all-tables", "-k", "node=n1", "nodehm"],
+    ] {
+        assert_eq!(tables.run(args).code, Some(2), "{args:?}");
+    }
+    let many = ["set", "--new", "--max-nodes", "2", "y[1-3]", "groups=all"];
+    assert_eq!(tables.run(&many).code, Some(2));
+    tables.run(&["nodes", "/y.*"]).ok("");
+}
+
+#[test]
+fn the_word_null_and_no_value() {
+    let tables = Tables::loaded("ops");
+    tables
+        .run(&["set", "n2", "nodehm.cons=@NULL", "nodehm.power=NULL"])
+        .ok("");
+    let row = tables.run(&["dump", "nodehm", "-w", "node==n2"]).out;
+    assert!(row.contains("\n\"n2\",,\"hmc\",\"NULL\","), "{row}");
+}
+
+#[test]
 fn who_listens_is_named_and_the_change_is_made() {
     let tables = Tables::loaded("ops");
     tables.run(&["init"]).ok("");

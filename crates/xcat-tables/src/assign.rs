@@ -27,6 +27,8 @@ pub struct Assignment {
 pub enum How {
     /// `=`: replaces it.
     Replace,
+    /// `=NULL`: takes it away.
+    Clear,
     /// `+=`: puts items behind it that it does not have.
     Append,
     /// `,=`: puts items before it that it does not have, the last one first, as nodech does.
@@ -70,6 +72,13 @@ impl ColumnName {
     }
 }
 
+impl How {
+    /// True if the present value counts: items are put into it or taken out.
+    pub fn extends(self) -> bool {
+        matches!(self, How::Append | How::Front | How::Remove)
+    }
+}
+
 impl std::fmt::Display for ColumnName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.table, self.column)
@@ -77,9 +86,9 @@ impl std::fmt::Display for ColumnName {
 }
 
 impl Word {
-    /// Understands `table.column` with `=`, `+=`, `,=`, `^=` (assignments; after `=`, one `@` is taken
-    /// away and what follows is the value, whatever it begins with) or `==`, `!=`, `=~`, `!~`
-    /// (conditions).
+    /// Understands `table.column` with `=`, `+=`, `,=`, `^=` (assignments; `=NULL` is no value, and
+    /// after `=` one `@` is taken away and what follows is the value, whatever it is) or `==`, `!=`,
+    /// `=~`, `!~` (conditions).
     pub fn parse(text: &str) -> Option<Word> {
         let at = text.find(['=', '!', '+', ',', '^'])?;
         let (name, rest) = text.split_at(at);
@@ -106,16 +115,19 @@ impl Word {
             .or_else(|| assignment(",=", How::Front))
             .or_else(|| assignment("^=", How::Remove))
             .or_else(|| assignment("=@", How::Replace))
-            .or_else(|| assignment("=", How::Replace))
+            .or_else(|| match rest {
+                "=NULL" => assignment(rest, How::Clear),
+                _ => assignment("=", How::Replace),
+            })
     }
 }
 
 impl Assignment {
-    /// The value that comes of the present one; none for none. Items of a value that is not there yet
+    /// The value that comes of the present one; empty for none. Items of a value that is not there yet
     /// are stored as they were given, repeats and all, as chtab does.
     pub(crate) fn apply(&self, present: Option<&str>) -> String {
         let given = || self.value.split(',');
-        let Some(present) = present.filter(|_| self.how != How::Replace) else {
+        let Some(present) = present.filter(|_| self.how.extends()) else {
             return match self.how {
                 How::Remove => String::new(),
                 _ => self.value.clone(),
@@ -123,7 +135,7 @@ impl Assignment {
         };
         let mut items: Vec<&str> = present.split(',').collect();
         match self.how {
-            How::Replace => {}
+            How::Replace | How::Clear => {}
             How::Append => {
                 for item in given() {
                     if !items.contains(&item) {
@@ -166,6 +178,9 @@ mod tests {
         assert_eq!(applied("t.c=@=x", Some("y")), "=x");
         assert_eq!(applied("t.c=@@x", None), "@x");
         assert_eq!(applied("t.c=a!=b", None), "a!=b");
+        assert_eq!(applied("t.c=NULL", Some("x")), "");
+        assert_eq!(applied("t.c=@NULL", Some("x")), "NULL");
+        assert_eq!(applied("t.c=NULLS", Some("x")), "NULLS");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Changes as nodech and chtab make them, all of them or none, and what they would change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::assign::{Assignment, How};
 use crate::differences::{RowChange, differences};
 use crate::engine::{existing, missing};
 use crate::resolve::Source;
-use crate::{Error, Row, Tables, Transaction, schema};
+use crate::{Error, Row, Tables, Transaction, schema, table_names};
 
+/// The table whose rows make nodes.
+const NODES: &str = "nodelist";
 /// What hides a group's value from a node: an expression that gives nothing. xCAT's nodech writes
 /// the same.
 const HIDDEN: &str = "|^.*$||";
@@ -17,6 +19,9 @@ const HIDDEN: &str = "|^.*$||";
 pub enum Subject {
     /// The own rows of these nodes, in every table that is named.
     Nodes(Vec<String>),
+    /// The same, of names that become nodes: the edit sets `nodelist.groups`. It is an error if one is
+    /// a node already, disabled or not, or a group.
+    New(Vec<String>),
     /// The rows, disabled ones too, that hold all of these values.
     Rows(Vec<(String, String)>),
 }
@@ -28,7 +33,10 @@ pub enum Edit {
     ///
     /// Of nodes, an empty value takes the node's own away, and where a group would then give one the
     /// node's row hides it; the present value, for [`How::Append`] and its like, is the one that the
-    /// node has from its groups too. `NULL` takes the node's own away and lets the group's through.
+    /// node has from its groups too. [`How::Clear`] takes the node's own away and lets the group's
+    /// through.
+    ///
+    /// A row that would make a node of a group's name is not added: the node would hide the group.
     Assign(Vec<Assignment>),
     /// Rows of these tables are removed.
     Remove(Vec<String>),
@@ -48,6 +56,15 @@ impl Edit {
 }
 
 impl Tables {
+    /// The tables that exist and are kept by node: with [`Edit::Remove`] all that they say of it goes.
+    pub fn kept_by_node(&self) -> Result<Vec<String>, Error> {
+        let by_node = |table: &&str| {
+            schema(table).is_some_and(|schema| schema.keys.iter().any(|key| key == "node"))
+        };
+        let names: Vec<&str> = table_names().filter(by_node).collect();
+        Ok(existing(self.location(), &names)?.into_iter().collect())
+    }
+
     /// Changes rows, in one transaction.
     pub fn edit(&self, subject: &Subject, edit: &Edit) -> Result<(), Error> {
         self.transaction(&edit.tables(), |change| run(self, change, subject, edit))
@@ -120,8 +137,15 @@ fn run(
 ) -> Result<(), Error> {
     match (subject, edit) {
         (Subject::Nodes(nodes), Edit::Assign(list)) => assign_nodes(tables, change, nodes, list),
-        (Subject::Rows(keys), Edit::Assign(list)) => assign_rows(change, keys, list),
-        (Subject::Nodes(nodes), Edit::Remove(names)) => {
+        (Subject::New(nodes), Edit::Assign(list)) => add_nodes(tables, change, nodes, list),
+        (Subject::Rows(keys), Edit::Assign(list)) => {
+            let new = list.iter().any(|one| one.name.table == NODES)
+                && change.matching(NODES, &borrowed(keys))?.is_empty();
+            let node = keys.iter().find(|(column, _)| new && column == "node");
+            no_groups(tables, node.into_iter().map(|(_, node)| node))?;
+            assign_rows(change, keys, list)
+        }
+        (Subject::Nodes(nodes) | Subject::New(nodes), Edit::Remove(names)) => {
             for table in names {
                 let column = node_column(change, table)?;
                 for node in nodes {
@@ -182,7 +206,7 @@ fn assign_nodes(
         }
         let extended: Vec<&str> = columns
             .iter()
-            .filter(|(_, one)| one.how != How::Replace)
+            .filter(|(_, one)| one.how.extends())
             .map(|(column, _)| *column)
             .collect();
         let values = if extended.is_empty() {
@@ -197,13 +221,13 @@ fn assign_nodes(
             let rows = values.get(node).map_or(&[][..], Vec::as_slice);
             let mut own: Vec<(&str, Option<String>)> = Vec::with_capacity(columns.len());
             for one in columns.values() {
-                let value = if one.how == How::Replace {
-                    Some(one.value.clone())
-                } else {
+                let value = if one.how.extends() {
                     extended(one, node, rows)?
+                } else {
+                    Some(one.value.clone())
                 };
                 let Some(value) = value else { continue };
-                let value = if value == "NULL" && one.how == How::Replace {
+                let value = if one.how == How::Clear {
                     None
                 } else if value.is_empty() && source.has_from_group(node, &one.name.column) {
                     Some(HIDDEN.to_string())
@@ -244,6 +268,48 @@ fn extended(one: &Assignment, node: &str, rows: &[Row]) -> Result<Option<String>
     Ok(Some(value))
 }
 
+fn add_nodes(
+    tables: &Tables,
+    change: &Transaction<'_>,
+    nodes: &[String],
+    list: &[Assignment],
+) -> Result<(), Error> {
+    let rows = change.all_rows(NODES)?;
+    let there: HashSet<&str> = rows.iter().filter_map(|row| row.raw("node")).collect();
+    if let Some(node) = nodes.iter().find(|node| there.contains(node.as_str())) {
+        return Err(Error::NotNew(node.clone(), "is a node already"));
+    }
+    no_groups(tables, nodes)?;
+    for node in nodes {
+        for (table, columns) in by_table(list) {
+            let key = (node_column(change, table)?.to_string(), node.clone());
+            let values: Vec<Assignment> = columns.into_values().cloned().collect();
+            assign_rows(change, &[key], &values)?;
+        }
+    }
+    Ok(())
+}
+
+/// An error if one of the names is a group's.
+fn no_groups<'n>(
+    tables: &Tables,
+    names: impl IntoIterator<Item = &'n String>,
+) -> Result<(), Error> {
+    let mut names = names.into_iter().peekable();
+    if names.peek().is_none() {
+        return Ok(());
+    }
+    let known = tables.names()?;
+    let groups: HashSet<&str> = known.group_names().into_iter().collect();
+    match names.find(|name| groups.contains(name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Error::NotNew(
+            name.clone(),
+            "is a group, which a node of that name would hide",
+        )),
+    }
+}
+
 fn assign_rows(
     change: &Transaction<'_>,
     keys: &[(String, String)],
@@ -256,8 +322,7 @@ fn assign_rows(
             .iter()
             .map(|(column, one)| {
                 let value = one.apply(rows.first().and_then(|row| row.get(column)));
-                let null = value == "NULL" && one.how == How::Replace;
-                (*column, (!null).then_some(value))
+                (*column, (one.how != How::Clear).then_some(value))
             })
             .collect();
         store(change, table, &keys, &values)?;

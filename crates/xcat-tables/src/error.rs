@@ -129,6 +129,9 @@ pub enum Error {
         /// The first of the tables.
         table: String,
     },
+    /// A name that was to become a node and cannot, and why.
+    #[error("{0}: {1}")]
+    NotNew(String, &'static str),
     /// A condition on nodes that cannot be judged: the attribute, and why.
     #[error("{0}: {1}")]
     Condition(String, String),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
@@ -106,15 +108,28 @@ fn files(directory: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
     Ok(found)
 }
 
-/// Reads a dump, unless it is longer than any table's.
+/// Reads a dump, unless it is longer than any table's. A FIFO would be waited for, a device may do
+/// anything: only regular files are read.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let error =
+        |kind: ErrorKind, why: &str| Error::file(path)(std::io::Error::new(kind, why.to_string()));
+    let file = File::options()
+        .read(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open(path)
+        .map_err(Error::file(path))?;
+    if !file.metadata().map_err(Error::file(path))?.is_file() {
+        return Err(error(ErrorKind::InvalidInput, "not a regular file"));
+    }
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes))
+    file.take(LIMIT + 1)
+        .read_to_end(&mut bytes)
         .map_err(Error::file(path))?;
     if bytes.len() as u64 > LIMIT {
-        let error = std::io::ErrorKind::FileTooLarge;
-        return Err(Error::file(path)(error.into()));
+        return Err(error(
+            ErrorKind::FileTooLarge,
+            "longer than any table's dump",
+        ));
     }
     Ok(bytes)
 }

@@ -6,6 +6,7 @@
 mod catalog;
 mod connect;
 mod failure;
+mod reach;
 mod server;
 mod session;
 

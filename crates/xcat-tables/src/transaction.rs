@@ -75,9 +75,13 @@ impl<'a> Transaction<'a> {
         let open = self.table(table)?;
         open.check(keys.iter().map(|(column, _)| *column))?;
         open.check(values.iter().map(|(column, _)| *column))?;
-        if values.is_empty() {
+        if values.is_empty() || never(table, keys) {
             return Ok(self.content(table, keys)?.len());
         }
+        numbers(
+            table,
+            values.iter().map(|(c, v)| (*c, v.map(str::as_bytes))),
+        )?;
         let set = equations(values.iter().map(|(column, _)| *column), 1);
         let text = format!(
             "UPDATE {} SET {} {}",
@@ -94,6 +98,9 @@ impl<'a> Transaction<'a> {
     pub fn delete(&self, table: &str, keys: &[(&str, &str)]) -> Result<usize, Error> {
         let open = self.table(table)?;
         open.check(keys.iter().map(|(column, _)| *column))?;
+        if never(table, keys) {
+            return Ok(0);
+        }
         let text = format!("DELETE FROM {} {}", open.target, condition(keys, 1));
         let given = keys.iter().map(|(_, value)| Some(value.as_bytes()));
         self.work.execute(open, &text, &given.collect::<Vec<_>>())
@@ -116,6 +123,7 @@ impl<'a> Transaction<'a> {
     ) -> Result<(), Error> {
         let open = self.table(table)?;
         open.check(row.iter().map(|(column, _)| *column))?;
+        numbers(table, row.iter().copied())?;
         let mut columns: Vec<String> = row.iter().map(|(column, _)| quoted(column)).collect();
         let mut values: Vec<Option<&[u8]>> = row.iter().map(|(_, value)| *value).collect();
         if let Some(schema) = schema(table) {
@@ -153,6 +161,9 @@ impl<'a> Transaction<'a> {
     pub(crate) fn content(&self, table: &str, keys: &[(&str, &str)]) -> Result<Content, Error> {
         let open = self.table(table)?;
         open.check(keys.iter().map(|(column, _)| *column))?;
+        if never(table, keys) {
+            return Ok(Content::new(open.columns.clone()));
+        }
         let given: Vec<&str> = keys.iter().map(|(_, value)| *value).collect();
         self.work.select(open, &condition(keys, 1), &given)
     }
@@ -174,6 +185,36 @@ impl Open {
                 column: column.into(),
             }),
         }
+    }
+}
+
+/// True if no row can hold the key: no number, where the database numbers the rows. SQLite finds none
+/// by itself, PostgreSQL ends the transaction.
+fn never(table: &str, keys: &[(&str, &str)]) -> bool {
+    schema(table).is_some_and(|schema| {
+        let numbered = |column: &str| schema.is_numbered(column);
+        keys.iter()
+            .any(|(column, value)| numbered(column) && value.parse::<i64>().is_err())
+    })
+}
+
+/// An error if such a column is to hold something else than a number.
+fn numbers<'c>(
+    table: &str,
+    mut cells: impl Iterator<Item = (&'c str, Option<&'c [u8]>)>,
+) -> Result<(), Error> {
+    let Some(schema) = schema(table) else {
+        return Ok(());
+    };
+    let number = |value: &[u8]| std::str::from_utf8(value).is_ok_and(|v| v.parse::<i64>().is_ok());
+    let wrong =
+        cells.find(|(column, value)| schema.is_numbered(column) && !value.is_none_or(number));
+    match wrong {
+        None => Ok(()),
+        Some((column, _)) => Err(Error::Constraint {
+            table: table.into(),
+            why: format!("{column}: not a number"),
+        }),
     }
 }
 

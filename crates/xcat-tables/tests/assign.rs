@@ -1,102 +1,19 @@
-//! Values set for nodes: what xCAT's nodech leaves behind.
+//! Edits: previews, nodes that are made, and who may write at once. What they leave behind is compared
+//! with xCAT in the tests of xtab.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
-use serde_json::{Map, Value};
-use support::{Engine, Scratch, cases, fixture, fixture_on};
-use xcat_tables::{Edit, Error, Kind, NodeCondition, Subject, Tables, Word};
+use support::{engines, fixture};
+use xcat_tables::{Edit, Error, Kind, Subject, Word};
 
-/// A table as the vectors have it: NULL columns are left out. In no order: xCAT's own differs by
-/// engine.
-fn rows(tables: &Tables, table: &str) -> Value {
-    let rows = tables.all_rows(table).unwrap();
-    let cells = rows.iter().map(|row| {
-        let cells = row
-            .iter()
-            .filter_map(|(column, value)| Some((column.to_string(), Value::from(value?))));
-        cells.collect::<Map<String, Value>>()
-    });
-    sorted(cells.map(Value::from).collect::<Vec<_>>().into())
-}
-
-fn sorted(mut rows: Value) -> Value {
-    if let Some(rows) = rows.as_array_mut() {
-        rows.sort_by_key(ToString::to_string);
-    }
-    rows
-}
-
-/// The assignments and conditions among nodech's arguments.
-fn parsed(arguments: &[&str]) -> Option<(Edit, Vec<NodeCondition>)> {
-    let (mut list, mut conditions) = (Vec::new(), Vec::new());
-    for text in arguments {
-        match Word::parse(text)? {
-            Word::Assignment(one) => list.push(one),
-            Word::Condition(one) => conditions.push(one),
-        }
-    }
-    Some((Edit::Assign(list), conditions))
-}
-
-#[test]
-fn nodech_leaves_the_same_rows() {
-    for engine in [Engine::Sqlite, Engine::Pg] {
-        let Some(model) = fixture_on(engine, "ops") else {
-            return;
-        };
-        leaves_the_same_rows(&model);
-    }
-}
-
-fn leaves_the_same_rows(model: &Scratch) {
-    let mut results = Vec::new();
-    for case in cases("writes.jsonl") {
-        let words: Vec<&str> = case["cmd"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|word| word.as_str().unwrap())
-            .collect();
-        let ["nodech", range, arguments @ ..] = &words[..] else {
-            continue;
-        };
-        let Some((edit, conditions)) = parsed(arguments) else {
-            continue;
-        };
-        if range.starts_with('-') {
-            continue;
-        }
-        let id = case["id"].as_str().unwrap().to_string();
-        let scratch = fixture_on(model.engine, "ops").unwrap();
-        let result = scratch
-            .tables
-            .select(range, &mut std::io::empty(), false, &mut |_| ())
-            .and_then(|nodes| scratch.tables.fulfilling(nodes, &conditions))
-            .and_then(|nodes| scratch.tables.edit(&Subject::Nodes(nodes), &edit));
-        let differs = ["nodehm", "nodelist", "site", "switch", "postscripts"]
-            .into_iter()
-            .find(|table| {
-                let wanted = case["changed"].get(table).cloned().map(sorted);
-                rows(&scratch.tables, table) != wanted.unwrap_or_else(|| rows(&model.tables, table))
-            });
-        // nodech goes on after a name that is no node, or says so and ends well; here it is an error.
-        let changes = case["changed"]
-            .as_object()
-            .is_some_and(|changed| !changed.is_empty());
-        let result = match (differs, result) {
-            (Some(table), _) => Err(format!(
-                "{words:?}: {table} is {}",
-                rows(&scratch.tables, table)
-            )),
-            (None, Err(error)) if changes => Err(error.to_string()),
-            (None, _) => Ok(()),
-        };
-        results.push((id, result));
-    }
-    assert!(results.len() > 20, "{}", results.len());
-    results.retain(|(_, result)| result.is_err());
-    assert!(results.is_empty(), "{results:?}");
+/// The assignments that a user types.
+fn parsed(words: &[&str]) -> Edit {
+    let assignment = |text: &&str| match Word::parse(text).unwrap() {
+        Word::Assignment(one) => one,
+        Word::Condition(_) => panic!("{text}: a condition"),
+    };
+    Edit::Assign(words.iter().map(assignment).collect())
 }
 
 fn rows_where(pairs: &[(&str, &str)]) -> Subject {
@@ -109,7 +26,7 @@ fn a_preview_says_what_an_edit_does_and_does_nothing() {
     let scratch = fixture("ops");
     let tables = &scratch.tables;
     let nodes = Subject::Nodes(vec!["n2".into(), "n4".into()]);
-    let (edit, _) = parsed(&["nodehm.mgt=kvm", "groups+=new"]).unwrap();
+    let edit = parsed(&["nodehm.mgt=kvm", "groups+=new"]);
     let files = || {
         let mut files: Vec<_> = std::fs::read_dir(scratch.dir.path())
             .unwrap()
@@ -169,7 +86,7 @@ fn a_preview_says_what_an_edit_does_and_does_nothing() {
 #[test]
 fn a_preview_makes_no_table() {
     let scratch = support::empty();
-    let (edit, _) = parsed(&["taskstate.command=x"]).unwrap();
+    let edit = parsed(&["taskstate.command=x"]);
     let seen = scratch
         .tables
         .preview(&Subject::Nodes(vec!["n1".into()]), &edit);
@@ -186,7 +103,7 @@ fn what_is_extended_is_read_when_nobody_else_can_write() {
             std::thread::spawn(move || {
                 for round in 0..5 {
                     let word = format!("groups+=w{number}x{round}");
-                    let (edit, _) = parsed(&[&word]).unwrap();
+                    let edit = parsed(&[&word]);
                     tables
                         .edit(&Subject::Nodes(vec!["n1".into()]), &edit)
                         .unwrap();
@@ -203,4 +120,74 @@ fn what_is_extended_is_read_when_nobody_else_can_write() {
         .unwrap();
     // all, g1 and what each of them added.
     assert_eq!(groups["n1"].split(',').count(), 2 + 20, "{groups:?}");
+}
+
+#[test]
+fn nodes_are_made_once_and_none_hides_a_group() {
+    for scratch in engines("ops") {
+        let tables = &scratch.tables;
+        let new = |names: &[&str]| Subject::New(names.iter().map(ToString::to_string).collect());
+        let edit = parsed(&["groups=all,new", "nodehm.mgt=kvm"]);
+        tables.edit(&new(&["n8", "n9"]), &edit).unwrap();
+        let found = tables.attribute("nodehm", "mgt", &["n8".into(), "n9".into()]);
+        assert_eq!(found.unwrap().len(), 2);
+        let before = tables.dump("nodehm").unwrap();
+        // n9 is there now, `new` and `dyn` are groups; the others are not made either.
+        for name in ["n9", "new", "dyn"] {
+            let refused = tables.edit(&new(&["n7", name]), &edit);
+            assert!(matches!(refused, Err(Error::NotNew(who, _)) if who == name));
+        }
+        let row = rows_where(&[("node", "g1")]);
+        let refused = tables.edit(&row, &parsed(&["nodehm.mgt=x", "nodelist.status=x"]));
+        assert!(matches!(refused, Err(Error::NotNew(who, _)) if who == "g1"));
+        assert_eq!(tables.dump("nodehm").unwrap(), before);
+        tables.edit(&row, &parsed(&["nodehm.mgt=x"])).unwrap();
+        let row = rows_where(&[("node", "n1")]);
+        tables.edit(&row, &parsed(&["nodelist.status=x"])).unwrap();
+        let names = tables.names().unwrap();
+        assert!(!noderange::Names::is_node(&names, "n7"));
+    }
+}
+
+#[test]
+fn all_that_is_said_of_a_node_goes() {
+    for scratch in engines("ops") {
+        let tables = &scratch.tables;
+        let kept = tables.kept_by_node().unwrap();
+        assert_eq!(kept, ["nodehm", "nodelist", "postscripts", "switch"]);
+        let gone = tables.edit_and_tell(&Subject::Nodes(vec!["n1".into()]), &Edit::Remove(kept));
+        let gone = gone.unwrap();
+        let gone: Vec<&str> = gone.iter().map(|change| change.table.as_str()).collect();
+        assert_eq!(gone, ["nodelist", "postscripts", "switch"]);
+    }
+}
+
+#[test]
+fn a_row_number_that_is_none_finds_no_row_and_is_not_stored() {
+    for scratch in engines("ops") {
+        let tables = &scratch.tables;
+        tables.create_missing().unwrap();
+        tables
+            .edit(
+                &rows_where(&[("userid", "u")]),
+                &parsed(&["auditlog.args=a"]),
+            )
+            .unwrap();
+        for number in ["x", "", "1 or 1=1", "99999999999999999999"] {
+            let row = rows_where(&[("recid", number)]);
+            let refused = tables.edit(&row, &parsed(&["auditlog.args=b"]));
+            let refused = refused.unwrap_err().to_string();
+            assert_eq!(refused, "auditlog: recid: not a number", "{number}");
+            let removed = tables.edit_and_tell(&row, &Edit::Remove(vec!["auditlog".into()]));
+            assert_eq!(removed.unwrap(), [], "{number}");
+        }
+        tables
+            .edit(
+                &rows_where(&[("recid", "1")]),
+                &parsed(&["auditlog.args=c"]),
+            )
+            .unwrap();
+        let rows = tables.rows("auditlog").unwrap();
+        assert_eq!((rows.len(), rows[0].get("args")), (1, Some("c")));
+    }
 }

@@ -3,9 +3,14 @@
 
 mod support;
 
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
 use postgres_server::{PASSWORD, Server, USER};
 use support::{Engine, Scratch, change, empty_on, engines, fixture_on, location};
 use xcat_tables::{Error, Tables, table_names};
@@ -150,10 +155,6 @@ fn rows_are_in_the_order_of_the_key_bytewise() {
     assert_eq!(keys("site", "key"), ["B", "_", "a", "a1", "b", "\u{e9}"]);
     let numbers = keys("eventlog", "recid");
     assert_eq!((numbers[1].as_str(), numbers[9].as_str()), ("2", "10"));
-    let wrong = change(tables, &["eventlog"], |t| {
-        t.delete("eventlog", &[("recid", "x")])
-    });
-    assert!(matches!(wrong, Err(Error::Constraint { .. })), "{wrong:?}");
 }
 
 #[test]
@@ -448,4 +449,49 @@ fn of_two_that_claim_the_same_nodes_one_wins_each() {
         .collect();
     let won: usize = workers.into_iter().map(|w| w.join().unwrap()).sum();
     assert_eq!(won, 20);
+}
+
+#[test]
+fn who_listens_and_says_nothing_is_not_waited_for() {
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let unix = UnixListener::bind(directory.path().join(".s.PGSQL.5432")).unwrap();
+    let (port, host) = (tcp.local_addr().unwrap().port(), directory.path().display());
+    let settings = [
+        format!("Pg:dbname=x;host=127.0.0.1;port={port};sslmode=disable|adm|secret"),
+        format!("Pg:dbname=x;host=127.0.0.1;port={port};sslmode=require|adm|secret"),
+        format!("Pg:dbname=x;host={host}|adm|secret"),
+    ];
+    let waiting = settings.map(|setting| {
+        std::thread::spawn(move || {
+            let started = Instant::now();
+            let error = Tables::open(&location(&setting)).unwrap_err().to_string();
+            (error, started.elapsed())
+        })
+    });
+    for thread in waiting {
+        let (error, waited) = thread.join().unwrap();
+        assert!(error.contains("the server says nothing"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+        assert!(waited < Duration::from_secs(25), "{waited:?}");
+    }
+    // Nor is one whose queue is full.
+    let mut queue = Vec::new();
+    let path = directory.path().join(".s.PGSQL.5433");
+    let full = socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::empty(),
+        None,
+    )
+    .unwrap();
+    bind(full.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+    listen(&full, Backlog::new(1).unwrap()).unwrap();
+    for _ in 0..2 {
+        queue.push(UnixStream::connect(&path).unwrap());
+    }
+    let setting = format!("Pg:dbname=x;host={host};port=5433|adm|secret");
+    let error = Tables::open(&location(&setting)).unwrap_err().to_string();
+    assert!(error.contains("error connecting to server"), "{error}");
+    drop((tcp, unix, queue));
 }

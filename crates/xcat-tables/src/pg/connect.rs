@@ -7,6 +7,7 @@ use postgres::config::SslMode;
 use postgres::{Client, Config, NoTls};
 
 use super::failure::{chain, may_pass};
+use super::reach;
 use super::server::{Server, Tls};
 use crate::Error;
 use crate::engine::PATIENCE;
@@ -14,12 +15,14 @@ use crate::engine::PATIENCE;
 /// How often a server that starts is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// For the session: locks are waited for as long as on SQLite, and the server notices that our host
-/// is gone within a minute: until then it would keep our locks.
-const OPTIONS: &str = "-c lock_timeout=10s -c tcp_keepalives_idle=30 \
+/// For the session: locks are waited for as long as on SQLite, no statement of ours takes five
+/// minutes, and the server notices that our host is gone within a minute: until then it would keep our
+/// locks.
+const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=300s -c tcp_keepalives_idle=30 \
                        -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3";
 
-/// Connects and logs in. A server that is starting or has no place free is waited for.
+/// Connects and logs in. A server that is starting or has no place free is waited for, one that says
+/// nothing is not waited for longer.
 ///
 /// No thread is started: the driver runs its event loop in the calling one, and would use another
 /// only to resolve a name. So names are resolved here.
@@ -45,12 +48,15 @@ pub(super) fn connect(server: &Server) -> Result<Client, Error> {
         config.password(&server.password);
     }
     let local = server.host.starts_with('/');
+    let unreachable = |why: std::io::Error| error(format!("error connecting to server: {why}"));
     if local {
+        let socket = format!("{}/.s.PGSQL.{}", server.host, server.port);
+        reach::path(socket.as_ref()).map_err(unreachable)?;
         config.host_path(&server.host);
     } else {
-        for address in addresses(server).map_err(|why| error(why.to_string()))? {
-            config.host(&server.host).hostaddr(address);
-        }
+        let addresses = addresses(server).map_err(|why| error(why.to_string()))?;
+        let address = reach::address(&addresses, server.port).map_err(unreachable)?;
+        config.host(&server.host).hostaddr(address);
     }
     let verified = match &server.tls {
         Tls::Authority(file) => tls::Database::Authority(file),

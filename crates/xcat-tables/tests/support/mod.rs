@@ -1,6 +1,7 @@
 //! Private tables, filled from the fixtures.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     clippy::unwrap_used,
@@ -11,6 +12,7 @@ mod judge;
 
 use std::path::{Path, PathBuf};
 
+pub use judge::judge;
 use serde_json::Value;
 use xcat_tables::{Error, Location, Tables};
 
@@ -85,24 +87,6 @@ pub fn cases(file: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
-}
-
-/// Checks every case by the list of those not met yet; `pg:ID reason` stands for one that is not met
-/// on PostgreSQL only.
-pub fn judge(list: &str, results: Vec<(String, Result<(), String>)>) {
-    judge_on(Engine::Sqlite, list, results);
-}
-
-pub fn judge_on(engine: Engine, list: &str, results: Vec<(String, Result<(), String>)>) {
-    let text = std::fs::read_to_string(vectors().join(list)).unwrap();
-    let unmet = judge::listed(&text)
-        .filter_map(|id| match (engine, id.strip_prefix("pg:")) {
-            (Engine::Pg, Some(id)) => Some(id),
-            (Engine::Sqlite, Some(_)) => None,
-            (_, None) => Some(id),
-        })
-        .collect();
-    judge::judge(list, unmet, results);
 }
 
 /// Runs a change whose only errors are the tables'.
