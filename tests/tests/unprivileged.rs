@@ -163,6 +163,40 @@ fn one_node_that_is_not_given_refuses_all() {
 }
 
 #[test]
+fn a_name_that_is_a_range_by_accident_is_refused_if_the_user_says_so() {
+    if !parts() {
+        return;
+    }
+    let cluster = Cluster::new();
+    let why = "n2-n1: names no node: it goes down";
+    let ended = cluster.run(&[], &["front"], &["n1,n2-n1", "-f", "--strict"]);
+    ended.code(1);
+    assert!(
+        ended.stderr.contains(&format!("{why} (strict)")),
+        "{ended:?}"
+    );
+    assert_eq!(cluster.calls(), "");
+    let ended = cluster.run(&[], &["front"], &["n1,n2-n1", "-f"]);
+    ended.code(0);
+    assert!(ended.stderr.contains(why), "{ended:?}");
+    cluster.assert_cycled(&["n1"]);
+}
+
+#[test]
+fn whom_to_believe_is_roots_to_say() {
+    if !parts() {
+        return;
+    }
+    let cluster = Cluster::new();
+    for option in ["--insecure", "--ca=/x", "--old-tls=n1", "--accept-new-cert"] {
+        let ended = cluster.run(&[], &["front"], &["n1", "-f", option]);
+        ended.code(2);
+        assert!(ended.stderr.contains("are for root alone"), "{ended:?}");
+    }
+    assert_eq!(cluster.calls(), "");
+}
+
+#[test]
 fn a_pipe_of_the_users_gets_two_fields() {
     if !parts() {
         return;

@@ -36,8 +36,8 @@ fn nodes_and_options_in_any_order() {
     );
     assert_eq!(run(&["-a", "-w"]).nodes, None);
     assert_eq!(
-        run(&["n1", "--max-fail=10%", "--limit=off=9"]).options,
-        ["--max-fail=10%", "--limit=off=9"]
+        run(&["n1", "--max-fail=10%", "--limit=off=9", "--strict"]).options,
+        ["--max-fail=10%", "--limit=off=9", "--strict"]
     );
 }
 

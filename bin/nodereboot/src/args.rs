@@ -1,12 +1,11 @@
 //! What was typed.
 
-use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use node_reboot::{BootDevice, Certificates, Limits, MaxFail, Options};
+use node_reboot::{BootDevice, Limits, MaxFail, Options, Trust};
 
 /// Reboots nodes: by ssh where that works, by their power where it does not.
 #[derive(Debug, Parser)]
@@ -138,6 +137,15 @@ impl Args {
         self.ca.is_some() || self.accept_new_cert || self.insecure || self.old_tls.is_some()
     }
 
+    /// What is not looked at this time, for people: said at the beginning and in the summary.
+    pub(crate) fn trusts_more(&self) -> Option<&'static str> {
+        match (self.insecure, self.accept_new_cert) {
+            (true, _) => Some("certificates of management controllers are not looked at"),
+            (_, true) => Some("changed keys of management controllers are taken over"),
+            _ => None,
+        }
+    }
+
     /// More nodes than this are asked about.
     pub(crate) fn most(&self) -> usize {
         self.max_nodes.unwrap_or(match self.power {
@@ -169,14 +177,12 @@ impl Args {
             canary: self.canary,
             max_fail: self.max_fail,
             limits,
-            certificates: match (&self.ca, self.insecure) {
-                (Some(file), _) => Certificates::Authority(file.clone()),
-                (None, true) => Certificates::Insecure,
-                (None, false) => Certificates::FirstSeen {
-                    accept_new: self.accept_new_cert,
-                },
+            trust: Trust {
+                ca: self.ca.clone(),
+                insecure: self.insecure,
+                accept_new: self.accept_new_cert,
+                ..Trust::default()
             },
-            old_tls: BTreeSet::new(),
             notes: self.verbose || self.debug,
         })
     }

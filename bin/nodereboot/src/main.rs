@@ -6,7 +6,8 @@ mod speaker;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use node_reboot::{Caller, Handle, Options, Plan, Refused, Request, privileged};
+use node_reboot::privileged::{self, Reading};
+use node_reboot::{Caller, Handle, Options, Plan, Refused, Request};
 use program::{Interrupt, Usage, complain};
 use std::os::fd::AsFd;
 use xcat_tables::{Location, Tables};
@@ -43,8 +44,12 @@ fn nodereboot(args: Args) -> anyhow::Result<u8> {
     }
     program::guard(nodes.len(), args.most(), "reboot")?;
     if let Some(range) = &args.old_tls {
-        let found = tables.expand(range, &noderange::Options::default())?;
-        options.old_tls = found.nodes;
+        let found = tables.expand(range, &noderange::Options::default());
+        let found = found.context("--old-tls")?;
+        if !found.missed.is_empty() {
+            return Err(xcat_tables::Error::Missed(found.missed)).context("--old-tls");
+        }
+        options.trust.old_tls = found.nodes;
     }
     let request = Request {
         nodes,
@@ -85,10 +90,14 @@ fn for_user(
         options,
         caller,
     };
+    let reading = Reading {
+        most: args.max_nodes,
+        strict: args.strict,
+    };
     if args.dry_run {
-        return Ok(privileged::show(&request)?);
+        return Ok(privileged::show(&request, reading)?);
     }
-    follow(speaker, || privileged::start(&request, args.max_nodes))
+    follow(speaker, || privileged::start(&request, reading))
 }
 
 /// Says what becomes of each node, to the end.

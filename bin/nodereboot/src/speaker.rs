@@ -81,11 +81,8 @@ impl<'a> Speaker<'a> {
         if self.args.silent || self.is_told_on() || nodes == 0 {
             return;
         }
-        if self.args.insecure {
-            complain(
-                NAME,
-                "certificates of management controllers are not looked at",
-            );
+        if let Some(said) = self.args.trusts_more() {
+            complain(NAME, said);
         }
         let beginning = options.beginning(nodes).as_secs();
         let each = options
@@ -162,6 +159,9 @@ impl<'a> Speaker<'a> {
             text.push_str(&format!("; {skipped} left out{}", listed(&left_out)));
         }
         text.push_str(&format!("; {failed} failed{}", listed(&folded)));
+        if let Some(said) = self.args.trusts_more() {
+            text.push_str(&format!(" ({said})"));
+        }
         if !self.is_told_on() {
             complain(NAME, &text);
         }

@@ -90,9 +90,14 @@ fn rflash(args: Args) -> anyhow::Result<u8> {
         code = code.max(exit::SOME_FAILED);
     }
     let own = match (request, planned) {
-        (None, planned) => {
-            update::preflight(&mut speaker, planned, found.good, options, &interrupt)?
-        }
+        (None, planned) => update::preflight(
+            &mut speaker,
+            &tables,
+            planned,
+            found.good,
+            options,
+            &interrupt,
+        )?,
         (Some(_), Some((goal, images))) => flash(
             &mut speaker,
             &tables,
@@ -102,7 +107,14 @@ fn rflash(args: Args) -> anyhow::Result<u8> {
             options,
             &interrupt,
         )?,
-        (Some(request), None) => ask(&mut speaker, &request, found.good, &options, &interrupt)?,
+        (Some(request), None) => ask(
+            &mut speaker,
+            &tables,
+            &request,
+            found.good,
+            &options,
+            &interrupt,
+        )?,
     };
     speaker.failed_to()?;
     Ok(code.max(own))
@@ -128,7 +140,8 @@ fn flash(
     interrupt: &Interrupt,
 ) -> anyhow::Result<u8> {
     if speaker.args.preflight {
-        return update::preflight(speaker, Some((goal, images)), targets, options, interrupt);
+        let planned = Some((goal, images));
+        return update::preflight(speaker, tables, planned, targets, options, interrupt);
     }
     let nodes: Vec<String> = targets.keys().cloned().collect();
     if nodes.is_empty() {
@@ -147,6 +160,7 @@ fn flash(
 /// `-l`, `-c`, `--delete`.
 fn ask(
     speaker: &mut Speaker<'_>,
+    tables: &Tables,
     request: &Request,
     targets: BTreeMap<String, bmc::Target>,
     options: &firmware_update::Options,
@@ -183,7 +197,7 @@ fn ask(
         return Ok(exit::DONE);
     }
     let nodes: Vec<String> = targets.keys().cloned().collect();
-    let worker = firmware_update::worker(update::wire(targets, options)?);
+    let worker = firmware_update::worker(update::wire(tables, targets, options)?);
     let mut held = BTreeMap::new();
     survey(
         &nodes,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use bmc::{Certificates, Settings, Target};
+use bmc::{Settings, Target};
 use firmware_update::journal::{self, Folder};
 use firmware_update::{Goal, Image, Node, Options, Plan, Said, Wire, run};
 use program::{Interrupt, Usage, complain};
@@ -66,7 +66,11 @@ fn lookup(error: &bmc::Error) -> String {
 }
 
 /// What all children need; TLS contexts are made here, once.
-pub(crate) fn wire(targets: BTreeMap<String, Target>, options: &Options) -> anyhow::Result<Wire> {
+pub(crate) fn wire(
+    tables: &Tables,
+    targets: BTreeMap<String, Target>,
+    options: &Options,
+) -> anyhow::Result<Wire> {
     let limits = &options.limits;
     let bounds = bmc::Limits {
         connect: limits.connect,
@@ -75,11 +79,12 @@ pub(crate) fn wire(targets: BTreeMap<String, Target>, options: &Options) -> anyh
         total: limits.request * 2,
     };
     let settings = |accept_new| {
-        let certificates = match options.trust.insecure {
-            true => Certificates::Insecure,
-            false => Certificates::FirstSeen { accept_new },
+        let trust = bmc::Trust {
+            insecure: options.trust.insecure,
+            accept_new,
+            ..bmc::Trust::default()
         };
-        Settings::new(certificates, std::collections::BTreeSet::new(), bounds)
+        Settings::of_site(tables, &trust, bounds)
     };
     Ok(Wire {
         targets,
@@ -92,6 +97,7 @@ pub(crate) fn wire(targets: BTreeMap<String, Target>, options: &Options) -> anyh
 /// `--preflight`: a record per node, and nothing is written or locked.
 pub(crate) fn preflight(
     speaker: &mut Speaker<'_>,
+    tables: &Tables,
     planned: Option<(Goal, Vec<Image>)>,
     targets: BTreeMap<String, Target>,
     options: Options,
@@ -105,7 +111,7 @@ pub(crate) fn preflight(
         nodes: nodes.clone(),
         options,
     };
-    let worker = firmware_update::worker(wire(targets, &plan.options)?);
+    let worker = firmware_update::worker(wire(tables, targets, &plan.options)?);
     let step = firmware_update::Step::Preflight;
     firmware_update::survey(
         &nodes,
@@ -214,7 +220,7 @@ pub(crate) fn carry_out(
     interrupt: &Interrupt,
 ) -> anyhow::Result<u8> {
     let started = journal::now();
-    let worker = firmware_update::worker(wire(targets, &plan.options)?);
+    let worker = firmware_update::worker(wire(tables, targets, &plan.options)?);
     let summary = run(plan, nodes, folder, worker, interrupt, &mut |said| {
         if let Said::Power(node, status) = said {
             note_status(tables, node, status);

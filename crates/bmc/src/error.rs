@@ -10,6 +10,9 @@ pub enum Error {
     /// The tables cannot be read.
     #[error(transparent)]
     Tables(#[from] xcat_tables::Error),
+    /// The site's file.
+    #[error(transparent)]
+    Site(#[from] program::SiteError),
     /// A CA file or the TLS library.
     #[error(transparent)]
     Tls(#[from] tls::Error),

@@ -29,5 +29,5 @@ pub use client::Client;
 pub use error::Error;
 pub use power::{BootDevice, BootOverride, Off, PowerState};
 pub use secret::Secret;
-pub use settings::{Certificates, Limits, Settings};
+pub use settings::{Certificates, Limits, Settings, Trust};
 pub use target::{Kind, Target, targets};

@@ -1,10 +1,10 @@
 //! Telling BMCs to boot from the network next: by xCAT's `rsetboot`, or by ourselves where it is not
 //! installed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bmc::{BootDevice, Certificates, Client, Settings, Target};
+use bmc::{BootDevice, Client, Settings, Target, Trust};
 use fork_worker::{Crew, Job, Limits, What};
 use xcat_tables::Tables;
 
@@ -58,8 +58,7 @@ pub(crate) fn from_network(tables: &Tables, results: &mut Results) -> Result<(),
 
 /// A child for each BMC.
 fn ourselves(tables: &Tables, nodes: &[String]) -> Result<Results, Error> {
-    let certificates = Certificates::FirstSeen { accept_new: false };
-    let settings = Settings::new(certificates, BTreeSet::new(), bmc::Limits::default())?;
+    let settings = Settings::of_site(tables, &Trust::default(), bmc::Limits::default())?;
     let mut crew: Crew<String> = Crew::new(Limits::fanout(FANOUT));
     let mut results: Results = BTreeMap::new();
     for (node, target) in bmc::targets(tables, nodes)? {

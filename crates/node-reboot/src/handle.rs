@@ -14,7 +14,7 @@ use crate::Refused;
 use crate::line::{Line, Reader};
 use crate::outlet::Outlet;
 use crate::plan::Plan;
-use crate::privileged;
+use crate::privileged::{self, Reading};
 use crate::request::Request;
 use crate::supervisor;
 use crate::verdict::{NodeResult, Status};
@@ -64,7 +64,11 @@ impl Results {
 pub fn start(tables: &Tables, request: &Request) -> Result<Handle, Refused> {
     if request.caller.effective != 0 {
         // The caller has said how many it means.
-        return privileged::start(request, Some(usize::MAX));
+        let all = Reading {
+            most: Some(usize::MAX),
+            strict: false,
+        };
+        return privileged::start(request, all);
     }
     carry_out(Plan::read(tables, request)?)
 }

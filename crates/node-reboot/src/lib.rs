@@ -38,7 +38,7 @@ mod verdict;
 mod virsh;
 mod words;
 
-pub use bmc::Certificates;
+pub use bmc::Trust;
 pub use error::{Error, Refused};
 pub use handle::{Handle, Results, carry_out, start, wait};
 pub use hook::Hook;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use node_report::{Claim, Life, Me, PrivateDir};
 use xcat_tables::{Location, Tables};
@@ -21,6 +22,9 @@ use crate::virsh::Guest;
 
 /// Where ssh servers listen.
 const SSH_PORT: u16 = 22;
+/// How long the system's resolver may take for all names together: with a dead name server each takes
+/// many seconds.
+const RESOLVER: Duration = Duration::from_secs(30);
 /// Kinds of management that we speak ourselves.
 const SPOKEN: [&str; 3] = ["ipmi", "openbmc", "redfish"];
 /// What `nodelist.status` says of a node that waits in genesis to be told its next step.
@@ -212,9 +216,7 @@ impl Plan {
             total: options.limits.power,
             ..bmc::Limits::default()
         };
-        let certificates = options.certificates.clone();
-        let settings = bmc::Settings::new(certificates, options.old_tls.clone(), limits)?;
-        self.ways.bmc = Some(settings);
+        self.ways.bmc = Some(bmc::Settings::of_site(tables, &options.trust, limits)?);
         Ok(bmc::targets(tables, &names)?)
     }
 
@@ -319,18 +321,23 @@ fn chassis(tables: &Tables, names: &[String]) -> Result<BTreeMap<String, String>
     Ok(places)
 }
 
-/// `hosts.ip`, else what the resolver says.
+/// `hosts.ip`, else what the resolver says. A node of which neither knows an address is not tried by
+/// ssh.
 fn addresses(tables: &Tables, names: &[String]) -> Result<BTreeMap<String, IpAddr>, Refused> {
     let written = tables.attribute("hosts", "ip", names)?;
     let mut addresses = BTreeMap::new();
+    let mut spent = Duration::ZERO;
     for name in names {
         let address = match written.get(name) {
             Some(text) => text.trim().parse().ok(),
-            None => (name.as_str(), SSH_PORT)
-                .to_socket_addrs()
-                .ok()
-                .and_then(|mut found| found.next())
-                .map(|found| found.ip()),
+            None if spent >= RESOLVER => None,
+            None => {
+                let start = Instant::now();
+                let found = (name.as_str(), SSH_PORT).to_socket_addrs();
+                spent += start.elapsed();
+                let first = found.ok().and_then(|mut found| found.next());
+                first.map(|found| found.ip())
+            }
         };
         addresses.extend(address.map(|address| (name.clone(), address)));
     }

@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bmc::Trust;
 use fork_worker::Job;
 use fork_worker::inherited::adopt_pipe_of;
 use fork_worker::privilege::{Errand, run};
@@ -38,17 +39,24 @@ const GRACE: Duration = Duration::from_secs(60);
 /// How long a caller may take to read the last lines.
 const LAST: Duration = Duration::from_secs(30);
 
+/// How the other side reads the names of a request; by default as nodereboot does by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reading {
+    /// More nodes than this are refused.
+    pub most: Option<usize>,
+    /// A name that means something else by accident is refused.
+    pub strict: bool,
+}
+
 /// Starts a reboot by the privileged entry. Without root's rights no table can be read, so the nodes of
 /// `request` may be any names, of groups too: what the other side makes of them is in the results.
-/// `most`: more nodes than this are refused; none: as nodereboot does by itself.
 ///
 /// # Errors
-/// [`Refused`]: there is no way to be run with privilege. What the other side refuses comes as the
-/// failure of every name.
-pub fn start(request: &Request, most: Option<usize>) -> Result<Handle, Refused> {
-    let mut options = vec!["--status-more".to_string()];
-    options.extend(most.map(|most| format!("--max-nodes={}", most.min(999_999))));
-    let (program, args) = entry(request, options)?;
+/// [`Refused`]: there is no way to be run with privilege, or the request says which management
+/// controllers to believe, which is for root alone. What the other side refuses comes as the failure of
+/// every name.
+pub fn start(request: &Request, reading: Reading) -> Result<Handle, Refused> {
+    let (program, args) = entry(request, reading, "--status-more")?;
     let (reader, writer) = pipe().map_err(|error| Refused::System("pipe", error))?;
     let fd = writer.as_raw_fd();
     let names: BTreeSet<String> = request.nodes.iter().cloned().collect();
@@ -75,8 +83,8 @@ pub fn start(request: &Request, most: Option<usize>) -> Result<Handle, Refused> 
 ///
 /// # Errors
 /// As [`start`].
-pub fn show(request: &Request) -> Result<u8, Refused> {
-    let (program, args) = entry(request, vec!["--dry-run".into()])?;
+pub fn show(request: &Request, reading: Reading) -> Result<u8, Refused> {
+    let (program, args) = entry(request, reading, "--dry-run")?;
     let status = run(Errand {
         program,
         args,
@@ -218,8 +226,17 @@ pub fn arguments(options: &Options) -> Vec<String> {
 
 /// The program that has privilege, and its arguments: the entry itself where it has the setuid bit,
 /// else sudo, which keeps our pipe if the site's rules are like our example.
-fn entry(request: &Request, more: Vec<String>) -> Result<(PathBuf, Vec<OsString>), Refused> {
+fn entry(
+    request: &Request,
+    reading: Reading,
+    how: &str,
+) -> Result<(PathBuf, Vec<OsString>), Refused> {
     once()?;
+    // The entry takes no such option; dropped in silence, it would be believed to hold.
+    if request.options.trust != Trust::default() {
+        let why = "which management controllers are believed is for root alone to say";
+        return Err(Denied(why.to_string()).into());
+    }
     let installed = program::paths::under(&format!("{DIRECTORY}/{ENTRY}"));
     let mut args = Vec::new();
     let program = match installed.metadata() {
@@ -244,12 +261,12 @@ fn entry(request: &Request, more: Vec<String>) -> Result<(PathBuf, Vec<OsString>
             return Err(Denied(why).into());
         }
     };
-    args.extend(
-        arguments(&request.options)
-            .into_iter()
-            .chain(more)
-            .map(OsString::from),
-    );
+    let mut options = arguments(&request.options);
+    options.push(how.to_string());
+    options.extend(reading.strict.then(|| "--strict".to_string()));
+    let most = reading.most.map(|most| most.min(999_999));
+    options.extend(most.map(|most| format!("--max-nodes={most}")));
+    args.extend(options.into_iter().map(OsString::from));
     if !request.nodes.is_empty() {
         args.extend(["--".into(), request.nodes.join(",").into()]);
     }
@@ -314,6 +331,23 @@ mod tests {
         ] {
             assert!(words(range).is_err(), "{range}");
         }
+    }
+
+    #[test]
+    fn what_is_not_handed_on_is_refused() {
+        let caller = Caller {
+            effective: 1,
+            real: 1,
+            behind: None,
+        };
+        let mut request = Request {
+            nodes: vec!["n1".to_string()],
+            options: Options::default(),
+            caller,
+        };
+        request.options.trust.insecure = true;
+        let refused = start(&request, Reading::default()).unwrap_err();
+        assert!(refused.to_string().contains("for root alone"), "{refused}");
     }
 
     #[test]

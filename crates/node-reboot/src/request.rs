@@ -1,9 +1,8 @@
 //! What a caller asks for.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bmc::Certificates;
+use bmc::Trust;
 
 use crate::limits::Limits;
 
@@ -82,10 +81,8 @@ pub struct Options {
     pub max_fail: Option<MaxFail>,
     /// How long each rung of the ladder may take.
     pub limits: Limits,
-    /// Which management controllers are believed to be who they say.
-    pub certificates: Certificates,
-    /// Nodes whose controllers know only the TLS suites of the last decade.
-    pub old_tls: BTreeSet<String>,
+    /// Which management controllers are believed to be who they say, beside what the site's file says.
+    pub trust: Trust,
     /// Tell what is done with each node.
     pub notes: bool,
 }
@@ -132,8 +129,7 @@ impl Default for Options {
             canary: 0,
             max_fail: None,
             limits: Limits::default(),
-            certificates: Certificates::FirstSeen { accept_new: false },
-            old_tls: BTreeSet::new(),
+            trust: Trust::default(),
             notes: false,
         }
     }

@@ -1,5 +1,5 @@
 //! What every program shares: messages, exit codes, standard output, escaping of outside text,
-//! syslog, progress on a terminal, where files live.
+//! syslog, progress on a terminal, where files live, what a site sets for all of them.
 //!
 //! A program is a front (`main.rs`: arguments, one call, exit) and a library. This crate is the only
 //! one that prints or exits.
@@ -11,6 +11,7 @@ mod interrupt;
 mod output;
 pub mod paths;
 mod progress;
+mod site;
 pub mod syslog;
 
 pub use escape::escape;
@@ -19,3 +20,4 @@ pub use guard::{ask, guard};
 pub use interrupt::Interrupt;
 pub use output::{Output, StatusFd, may_write, write_failed};
 pub use progress::Progress;
+pub use site::{Site, SiteError};

@@ -13,9 +13,14 @@ pub fn state_dir() -> PathBuf {
     under("/var/lib/xcat-nodetools")
 }
 
-/// Site defaults of this project's own: the veto hooks.
+/// A site's own programs for us: the veto hooks.
 pub fn config_dir() -> PathBuf {
     under("/etc/xcat-nodetools")
+}
+
+/// What a site sets once for all programs; see [`crate::Site`].
+pub fn site_file() -> PathBuf {
+    under("/etc/xcat-nodetools.conf")
 }
 
 /// `path` (absolute) under `NODETOOLS_ROOT`, or as it is.

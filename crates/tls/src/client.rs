@@ -8,7 +8,7 @@ use std::time::Instant;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslVerifyMode, SslVersion};
 
 use crate::settings::{context, trust_authority};
-use crate::{Error, Identity, Pin, Stream, pem};
+use crate::{Error, Identity, Pin, Stream, pem, rehearsal};
 
 /// `SSL_OP_LEGACY_SERVER_CONNECT`, which the binding does not name: servers that know no secure
 /// renegotiation, as all did before RFC 5746. We never renegotiate.
@@ -100,6 +100,15 @@ impl ClientContext {
         deadline: Instant,
     ) -> Result<Stream, Error> {
         self.shake(socket, host, Some(deadline))
+    }
+
+    /// Shakes hands with itself in memory, so that children forked later find OpenSSL's algorithms
+    /// ready: before the first fork, once. False: it did not get through, which costs only time later.
+    ///
+    /// # Errors
+    /// [`Error::Library`] if the library cannot even begin.
+    pub fn rehearse(&self) -> Result<bool, Error> {
+        rehearsal::call(&self.context)
     }
 
     fn shake(

@@ -101,7 +101,8 @@ fn place(beside: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-fn key_and_certificate(name: &str) -> Result<Vec<u8>, ErrorStack> {
+/// A new key, and a certificate that it signed itself, in PEM.
+pub(crate) fn key_and_certificate(name: &str) -> Result<Vec<u8>, ErrorStack> {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
     let key = PKey::from_ec_key(EcKey::generate(&group)?)?;
     let mut subject = X509NameBuilder::new()?;

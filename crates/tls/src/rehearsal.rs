@@ -8,20 +8,35 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::rc::Rc;
 
+use openssl::pkey::PKey;
 use openssl::ssl::{HandshakeError, Ssl, SslContext, SslMethod, SslVerifyMode};
+use openssl::x509::X509;
 
-use crate::Error;
 use crate::settings::context;
+use crate::{Error, Pin, identity};
 
 /// More turns than any handshake takes.
 const TURNS: usize = 16;
 
 /// Shakes hands with a client of our own making; true if both got through.
-pub(crate) fn rehearse(server: &SslContext) -> Result<bool, Error> {
-    let mut client = context(SslMethod::tls_client())?;
-    client.set_verify(SslVerifyMode::NONE);
+pub(crate) fn take(server: &SslContext) -> Result<bool, Error> {
+    shake(&context(SslMethod::tls_client())?.build(), server)
+}
+
+/// Shakes hands with a server of our own making; true if both got through.
+pub(crate) fn call(client: &SslContext) -> Result<bool, Error> {
+    let pem = identity::key_and_certificate("rehearsal")?;
+    let mut server = context(SslMethod::tls_server())?;
+    server.set_private_key(&*PKey::private_key_from_pem(&pem)?)?;
+    server.set_certificate(&*X509::from_pem(&pem)?)?;
+    shake(client, &server.build())
+}
+
+fn shake(client: &SslContext, server: &SslContext) -> Result<bool, Error> {
     let (there, back) = (Line::default(), Line::default());
-    let mut calling = Ssl::new(&client.build())?.connect(End(back.clone(), there.clone()));
+    let mut caller = Ssl::new(client)?;
+    caller.set_verify(SslVerifyMode::NONE);
+    let mut calling = caller.connect(End(back.clone(), there.clone()));
     let mut taking = Ssl::new(server)?.accept(End(there, back));
     for _ in 0..TURNS {
         if calling.is_ok() && taking.is_ok() {
@@ -29,6 +44,11 @@ pub(crate) fn rehearse(server: &SslContext) -> Result<bool, Error> {
         }
         calling = go_on(calling);
         taking = go_on(taking);
+    }
+    if let Ok(called) = &calling {
+        // What a pin is made with is found at the first use, too.
+        let shown = called.ssl().peer_certificate();
+        let _ = shown.and_then(|shown| Pin::of_certificate(&shown));
     }
     Ok(calling.is_ok() && taking.is_ok())
 }
@@ -70,12 +90,17 @@ impl Write for End {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::{Identity, ServerContext, identity};
+    use crate::{ClientContext, OldSuites, ServerContext, Trust, identity};
 
     #[test]
     fn both_sides_finish() {
         let dir = tempfile::tempdir().unwrap();
-        let ours: Identity = identity(dir.path(), "test").unwrap();
+        let ours = identity(dir.path(), "test").unwrap();
         assert!(ServerContext::new(&ours, None).unwrap().rehearse().unwrap());
+        let authority = Trust::Authority(ours.certificate);
+        for (trust, old) in [(Trust::Anyone, OldSuites::Yes), (authority, OldSuites::No)] {
+            let client = ClientContext::new(&trust, None, old).unwrap();
+            assert!(client.rehearse().unwrap());
+        }
     }
 }

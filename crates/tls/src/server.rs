@@ -8,9 +8,8 @@ use openssl::ssl::{Ssl, SslContext, SslMethod, SslOptions, SslVerifyMode};
 use openssl::stack::Stack;
 use openssl::x509::X509Name;
 
-use crate::rehearsal::rehearse;
 use crate::settings::{context, trust_authority};
-use crate::{Error, Identity, Pin, Stream, pem};
+use crate::{Error, Identity, Pin, Stream, pem, rehearsal};
 
 /// A server's settings, made once, before any privilege is dropped: the key is in memory then.
 #[derive(Clone)]
@@ -81,7 +80,7 @@ impl ServerContext {
     /// # Errors
     /// [`Error::Library`] if the library cannot even begin.
     pub fn rehearse(&self) -> Result<bool, Error> {
-        rehearse(&self.context)
+        rehearsal::take(&self.context)
     }
 
     /// The pin of our key, for those who shall know us by it.
