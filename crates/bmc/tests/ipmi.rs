@@ -6,7 +6,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use bmc::{BootDevice, BootOverride, Client, Error, Kind, Limits, Off, PowerState, Secret, Target};
-use support::{IpmiSim, insecure, settles};
+use simulators::real::{IpmiSim, free_port};
+use support::{insecure, ipmi, settles};
 
 /// ipmitool itself needs seconds to give up.
 fn settings() -> bmc::Settings {
@@ -20,7 +21,7 @@ fn settings() -> bmc::Settings {
 #[test]
 fn power_and_boot_device() {
     let Some(sim) = IpmiSim::start() else { return };
-    let mut client = Client::connect(&sim.target(), &settings()).unwrap();
+    let mut client = Client::connect(&ipmi(&sim), &settings()).unwrap();
     assert_eq!(client.power().unwrap(), PowerState::Off);
     let error = client.reset().unwrap_err();
     assert!(error.to_string().contains("it is off"), "{error}");
@@ -56,7 +57,7 @@ fn a_wrong_password_and_silence() {
     let Some(sim) = IpmiSim::start() else { return };
     let wrong = Target {
         password: Secret::new("not it"),
-        ..sim.target()
+        ..ipmi(&sim)
     };
     let error = Client::connect(&wrong, &settings())
         .unwrap()
@@ -68,10 +69,10 @@ fn a_wrong_password_and_silence() {
     );
     assert!(!error.to_string().contains("not it"), "{error}");
 
-    let port = support::free_port(true);
+    let port = free_port(true);
     let nobody = Target {
         address: ([127, 0, 0, 1], port).into(),
-        ..sim.target()
+        ..ipmi(&sim)
     };
     let start = Instant::now();
     // The shorter limit ends ipmitool.

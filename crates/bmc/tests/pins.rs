@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
 use bmc::{Certificates, Client, Error, Settings};
+use simulators::parts::have;
+use simulators::real::{Running, free_port, within};
 use support::{Server, good, limits, pinning};
 
 #[test]
@@ -104,12 +106,12 @@ fn a_configured_ca_decides() {
 
 #[test]
 fn old_suites_are_offered_to_those_that_need_them_only() {
-    if !support::have("openssl") {
+    if !have("openssl") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     let identity = tls::identity(dir.path(), "server").unwrap();
-    let port = support::free_port(false);
+    let port = free_port(false);
     let old = std::process::Command::new("openssl")
         .args([
             "s_server",
@@ -128,10 +130,10 @@ fn old_suites_are_offered_to_those_that_need_them_only() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let _running = support::Running(old);
+    let _running = Running(old);
     let address = ([127, 0, 0, 1], port).into();
     let target = support::target(address, bmc::Kind::Redfish);
-    support::within(std::time::Duration::from_secs(10), || {
+    within(std::time::Duration::from_secs(10), || {
         std::net::TcpStream::connect(address).ok()
     });
     let connect = |old: &[&str]| {

@@ -9,7 +9,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use bmc::{BootDevice, Certificates, Client, Kind, Limits, Off, Secret, Settings, Target};
-use support::{IPMI_PASSWORD, IpmiSim, PASSWORD, Server, good, have};
+use simulators::parts::have;
+use simulators::real::IpmiSim;
+use support::{PASSWORD, Server, good};
 
 /// Plays the part that is watched. Its passwords come by a file, as they would by the tables.
 fn watched(dir: &Path) {
@@ -56,7 +58,7 @@ fn passwords_stay_out_of_arguments_environments_and_files() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), good);
     let at = |name: &str| dir.path().join(name);
-    std::fs::write(at("ipmi"), format!("{} {IPMI_PASSWORD}", sim.address)).unwrap();
+    std::fs::write(at("ipmi"), format!("{} {}", sim.address, IpmiSim::PASSWORD)).unwrap();
     std::fs::write(at("redfish"), format!("{} {PASSWORD}", server.address)).unwrap();
     let test = "passwords_stay_out_of_arguments_environments_and_files";
     let status = Command::new("strace")
@@ -79,7 +81,7 @@ fn passwords_stay_out_of_arguments_environments_and_files() {
     let trace = std::fs::read_to_string(at("trace")).unwrap();
     // strace quotes as C does.
     let forms = |password: &str| password.replace('\\', "\\\\").replace('"', "\\\"");
-    let secrets = [forms(IPMI_PASSWORD), forms(PASSWORD)];
+    let secrets = [forms(IpmiSim::PASSWORD), forms(PASSWORD)];
     let calls = |name: &str| -> Vec<&str> {
         let call = format!("{name}(");
         trace.lines().filter(|line| line.contains(&call)).collect()

@@ -2,7 +2,7 @@
 //! TLS sockets with an address each, Redfish and OpenBMC REST of several generations, power,
 //! boot device, sessions, faults on demand ([`Fault`]), and beside each BMC, if wanted, the light
 //! stand-in of its node (a port that is open while the node is up). [`SimNode`] is a heavier node: a
-//! real sshd in namespaces of its own.
+//! real sshd in namespaces of its own. [`real`] starts servers that are not ours.
 //!
 //! The simulator process uses threads; a test that forks uses it only through the control socket.
 //! Everything is deterministic, and all times are simulated seconds: the real ones divided by
@@ -26,7 +26,9 @@ mod machine;
 mod message;
 mod multipart;
 mod nodes;
+pub mod parts;
 mod phase;
+pub mod real;
 mod respond;
 mod rules;
 mod server;

@@ -1,41 +1,19 @@
 //! BMCs to talk to: a TLS server that answers as a test likes, and settings for short tempers.
 #![allow(dead_code, unreachable_pub)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bmc::{Certificates, Kind, Limits, Secret, Settings, Target};
+use simulators::real::{IpmiSim, within};
 use tls::ServerContext;
 
 pub const PASSWORD: &str = "p 'ss\"w$rd;&";
-
-/// True if `program` can be started; else says so, and fails under CI.
-pub fn have(program: &str) -> bool {
-    let found = Command::new("sh")
-        .args(["-c", "command -v -- \"$0\" >/dev/null", program])
-        .stdin(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    assert!(
-        found || std::env::var_os("CI").is_none(),
-        "{program}: is missing, and this is CI"
-    );
-    if !found {
-        eprintln!("skipped: {program} missing");
-    }
-    found
-}
-
-/// The private Python environment that scripts/setup makes.
-pub fn python() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/python/bin")
-}
 
 pub fn target(address: SocketAddr, kind: Kind) -> Target {
     Target {
@@ -214,29 +192,6 @@ pub fn good(asked: &Asked) -> Reply {
     }
 }
 
-/// A program that runs until this value goes.
-pub struct Running(pub std::process::Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Tries until it works, for programs that say nowhere that they are ready.
-#[track_caller]
-pub fn within<T>(limit: Duration, mut what: impl FnMut() -> Option<T>) -> T {
-    let until = std::time::Instant::now() + limit;
-    loop {
-        if let Some(found) = what() {
-            return found;
-        }
-        assert!(std::time::Instant::now() < until, "not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 /// Waits until two reads in a row say this.
 #[track_caller]
 pub fn settles(client: &mut bmc::Client, wanted: &bmc::PowerState) {
@@ -249,106 +204,10 @@ pub fn settles(client: &mut bmc::Client, wanted: &bmc::PowerState) {
     });
 }
 
-/// A port of loopback that is free now.
-pub fn free_port(udp: bool) -> u16 {
-    match udp {
-        true => std::net::UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr(),
-        false => TcpListener::bind("127.0.0.1:0").unwrap().local_addr(),
-    }
-    .unwrap()
-    .port()
-}
-
-/// `ipmi_sim`, a real IPMI server; a script of ours is its chassis, and keeps its state in files.
-pub struct IpmiSim {
-    _running: Running,
-    dir: tempfile::TempDir,
-    pub address: SocketAddr,
-}
-
-/// `ipmi_sim` cuts its configuration at spaces and knows no way to quote a quote.
-pub const IPMI_PASSWORD: &str = "p'w$(rd);&`*\\";
-
-impl IpmiSim {
-    pub fn start() -> Option<IpmiSim> {
-        if !have("ipmi_sim") || !have("ipmitool") {
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let at = dir.path();
-        let port = free_port(true);
-        let chassis = at.join("chassis");
-        let script = "#!/bin/sh\ncd \"${0%/*}\" || exit 1\necho \"$2 $3 $4\" >>log\ncase \"$2 $3\" in\n\
-            'get power') echo \"power:$(cat power)\" ;;\n'get boot') echo \"boot:$(cat boot)\" ;;\n\
-            'set power') echo \"$4\" >power ;;\n'set boot') echo \"$4\" >boot ;;\nesac\n";
-        for (name, text) in [("power", "0"), ("boot", "default"), ("log", "")] {
-            std::fs::write(at.join(name), text).unwrap();
-        }
-        // Another process writes it: a descriptor of ours, open for writing, could be held by a child
-        // that another test forks just then, and the script not be run.
-        let mut shell = Command::new("/bin/sh")
-            .args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"])
-            .arg(&chassis)
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        shell
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(script.as_bytes())
-            .unwrap();
-        assert!(shell.wait().unwrap().success());
-        let lan = format!(
-            "name \"bmc1\"\nset_working_mc 0x20\n startlan 1\n addr 127.0.0.1 {port}\n priv_limit admin\n\
-             allowed_auths_admin none md2 md5 straight\n guid a123456789abcdefa123456789abcdef\n endlan\n\
-             chassis_control \"{} 0x20\"\n user 2 true \"root\" \"{IPMI_PASSWORD}\" admin 10 none md2 md5 straight\n",
-            chassis.display()
-        );
-        std::fs::write(at.join("lan.conf"), lan).unwrap();
-        let commands = "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n\
-            sel_enable 0x20 1000 0x0a\nmc_enable 0x20\n";
-        std::fs::write(at.join("commands"), commands).unwrap();
-        let running = Command::new("ipmi_sim")
-            .args(["-n", "-c"])
-            .arg(at.join("lan.conf"))
-            .arg("-f")
-            .arg(at.join("commands"))
-            .arg("-s")
-            .arg(at.join("state"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let sim = IpmiSim {
-            _running: Running(running),
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            dir,
-        };
-        // It listens once the port is taken.
-        within(Duration::from_secs(10), || {
-            std::net::UdpSocket::bind(sim.address)
-                .is_err()
-                .then_some(())
-        });
-        Some(sim)
-    }
-
-    pub fn target(&self) -> Target {
-        Target {
-            password: Secret::new(IPMI_PASSWORD),
-            ..target(self.address, Kind::Ipmi)
-        }
-    }
-
-    /// What its chassis was told so far, without questions.
-    pub fn told(&self) -> Vec<String> {
-        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap();
-        log.lines()
-            .filter(|line| line.starts_with("set "))
-            .map(String::from)
-            .collect()
+/// Where `ipmi_sim` listens, and its login.
+pub fn ipmi(sim: &IpmiSim) -> Target {
+    Target {
+        password: Secret::new(IpmiSim::PASSWORD),
+        ..target(sim.address, Kind::Ipmi)
     }
 }

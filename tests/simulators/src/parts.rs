@@ -17,6 +17,7 @@ pub fn root() -> bool {
     nix::unistd::geteuid().is_root() || missing("root")
 }
 
+#[allow(clippy::print_stderr)] // Nobody else is there to say it.
 fn missing(part: &str) -> bool {
     assert!(
         std::env::var_os("CI").is_none(),
