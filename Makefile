@@ -49,7 +49,7 @@ test: setup-test
 campaign: setup-test
 	$(CARGO) build --locked --workspace --bins
 	KILL_STRIDE=1 $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
-	NODEREBOOT_STORM=1000 $(CARGO) test --locked -p scenarios --test nodereboot -- --nocapture controllers
+	NODEREBOOT_STORM=1000 $(CARGO) test --locked -p scenarios --test nodereboot -- --nocapture --test-threads 1 controllers
 	RFLASH_RUNS=$(CAMPAIGN_RUNS) $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 
