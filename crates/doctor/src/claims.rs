@@ -13,7 +13,7 @@ use crate::{Check, Finding, Host, said};
 pub(crate) fn look(
     tables: &Tables,
     host: &Host,
-    _: &Cluster,
+    cluster: &Cluster,
     check: &mut Check,
 ) -> Result<(), String> {
     let rows = tables.rows(CLAIMS).map_err(said)?;
@@ -50,13 +50,22 @@ pub(crate) fn look(
             .facts
             .push((CLAIMS.into(), format!("{live} nodes are waited for")));
     }
-    for (why, nodes) in wrong {
-        let nodes = fold(&nodes);
-        let fix = format!(
-            "xtab set -d {} {CLAIMS}, or leave it to the next getadapter of theirs",
-            word(&nodes)
-        );
-        check.findings.push(Finding::new(nodes, why, fix));
+    for (why, names) in wrong {
+        // In a range a name of no node would be refused.
+        let (nodes, others): (Vec<String>, Vec<String>) =
+            names.into_iter().partition(|name| cluster.is_node(name));
+        if !nodes.is_empty() {
+            let nodes = fold(&nodes);
+            let fix = format!(
+                "xtab set -d {} {CLAIMS}, or leave it to the next getadapter of theirs",
+                word(&nodes)
+            );
+            check.findings.push(Finding::new(nodes, &why, fix));
+        }
+        for name in others {
+            let fix = format!("xtab set -d -k {} {CLAIMS}", word(&format!("node={name}")));
+            check.findings.push(Finding::new(name, &why, fix));
+        }
     }
     Ok(())
 }

@@ -366,13 +366,14 @@ fn claims_of_the_dead() {
         // A process of this host that waits nowhere.
         row("n1", 1, &mine),
         row("n2", 1, &mine),
+        row("gone", 1, &mine),
         // Another host's, past and before its deadline.
         row("n3", 7, "elsewhere b 1 x"),
         row("n4", 7, "elsewhere b 99999999999 x"),
     ];
     site.store("taskstate", &rows.concat());
     let findings = site.findings("claims");
-    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert_eq!(findings.len(), 3, "{findings:?}");
     let of = |nodes: &str| {
         findings
             .iter()
@@ -388,6 +389,7 @@ fn claims_of_the_dead() {
         ],
     );
     has(of("n3"), &["process 7 on elsewhere"]);
+    has(of("gone"), &["xtab set -d -k node=gone taskstate"]);
     assert_eq!(
         site.checks().last().unwrap().facts.len(),
         1,
