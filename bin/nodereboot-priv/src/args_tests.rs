@@ -24,11 +24,15 @@ fn nodes_and_options_in_any_order() {
         "300",
         "--boot",
         "net",
+        "--direct-bootp",
         "compute",
         "--fanout=9",
     ]);
     assert_eq!(request.program, Program::Nodereboot);
-    assert_eq!(request.options, ["-w", "-W300", "--boot=net", "--fanout=9"]);
+    assert_eq!(
+        request.options,
+        ["-w", "-W300", "--boot=net", "--direct-bootp", "--fanout=9"]
+    );
     assert_eq!(request.nodes.as_deref(), Some("n1,n2,compute"));
     assert_eq!(
         run(&["-f", "--", "n1.cluster"]).nodes.as_deref(),

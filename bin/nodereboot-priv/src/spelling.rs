@@ -38,6 +38,7 @@ pub(crate) const NODEREBOOT: &[Spelling] = &[
     (None, Some("batch"), Value::Number),
     (None, Some("boot"), Value::OneOf(&["net", "disk", "none"])),
     (None, Some("canary"), Value::Number),
+    (None, Some("direct-bootp"), Value::None),
     (None, Some("dry-run"), Value::None),
     (None, Some("fanout"), Value::Number),
     (None, Some("json"), Value::None),

@@ -59,6 +59,9 @@ pub(crate) struct Args {
     /// Boot once from there: net, disk; none takes it back
     #[arg(long, value_name = "DEVICE")]
     pub(crate) boot: Option<BootDevice>,
+    /// With --boot net: partitions ask their own boot server by its address, not the whole network (HMC)
+    #[arg(long, requires = "boot")]
+    pub(crate) direct_bootp: bool,
     /// Begin so many nodes, then pause; 0 begins all at once
     #[arg(long, value_name = "N", default_value_t = node_reboot::BATCH)]
     pub(crate) batch: usize,
@@ -154,7 +157,15 @@ impl Args {
         })
     }
 
-    /// How it is done. `Err`: what is wrong with a limit.
+    fn boot_device(&self) -> Result<Option<BootDevice>, String> {
+        match (self.boot, self.direct_bootp) {
+            (boot, false) => Ok(boot),
+            (Some(BootDevice::Network), true) => Ok(Some(BootDevice::DirectNetwork)),
+            _ => Err("--direct-bootp: belongs to --boot net".into()),
+        }
+    }
+
+    /// How it is done. `Err`: what is wrong with a limit or the boot device.
     pub(crate) fn options(&self) -> Result<Options, String> {
         let mut limits = Limits::default();
         for text in &self.limits {
@@ -169,7 +180,7 @@ impl Args {
             force: self.force,
             idle_only: self.all,
             wait: wait_time.or(self.wait.then_some(node_reboot::WAIT)),
-            boot: self.boot,
+            boot: self.boot_device()?,
             fanout: self.fanout.map(|fanout| fanout as usize),
             batch: self.batch,
             pause: Duration::from_secs(self.pause),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::evidence::{Evidence, Seen};
 use crate::ladder::{Event, Rules, State};
-use crate::route::Node;
+use crate::route::{Node, Route};
 use crate::step::{Said, Step};
 use crate::verdict::Status;
 
@@ -286,6 +286,7 @@ impl Climber {
     }
 
     fn note_passage(&mut self, to: State) {
+        let is_partition = matches!(self.node.route, Route::Partition(_));
         match (self.state, to) {
             (State::SoftOff | State::SoftWait | State::HardOff | State::HardWait, State::On) => {
                 self.evidence.is_gone();
@@ -296,6 +297,8 @@ impl Climber {
             }
             (_, State::SoftWait | State::HardWait) => self.was_off = false,
             (_, State::GoingDown) => self.how = "rebooted by ssh",
+            (State::Hook, State::ComingUp) if is_partition => self.evidence.is_gone(),
+            (_, State::Hook) if is_partition => self.how = "booted by its HMC's lpar_netboot",
             (_, State::Hook) => self.how = "rebooted by the site's boot command",
             (_, State::Configure) => self.how = "configured again, not rebooted",
             _ => {}

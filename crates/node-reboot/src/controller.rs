@@ -28,7 +28,7 @@ pub(crate) fn act(
 
 fn set_boot(client: &mut Client, boot: Option<BootDevice>) -> Result<Said, Error> {
     let device = match boot {
-        Some(BootDevice::Network) => bmc::BootDevice::Network,
+        Some(BootDevice::Network | BootDevice::DirectNetwork) => bmc::BootDevice::Network,
         Some(BootDevice::Disk) => bmc::BootDevice::Disk,
         Some(BootDevice::None) | None => bmc::BootDevice::None,
     };

@@ -37,7 +37,7 @@ pub(crate) enum State {
     On,
     /// It was switched on, and still reads off.
     OnWait,
-    /// The site's boot command has it.
+    /// The one command that boots it has it: the site's, or its HMC's.
     Hook,
     /// It is waited for.
     ComingUp,
@@ -213,7 +213,7 @@ impl State {
             State::HardWait => "waits until its power is off",
             State::On => "switches it on",
             State::OnWait => "waits until it is on",
-            State::Hook => "hands it to the site's boot command",
+            State::Hook => "hands it to the command that boots it",
             State::ComingUp => "waits until it is up",
             State::Settled(_) => "is settled",
         }

@@ -21,6 +21,7 @@ mod limits;
 mod line;
 mod outlet;
 mod pace;
+mod partition;
 pub mod permission;
 mod plan;
 mod power;

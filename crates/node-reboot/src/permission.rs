@@ -72,6 +72,7 @@ fn stands_for(options: &Options) -> Vec<Call> {
         .collect();
     calls.extend(options.boot.map(|device| {
         let word = match device {
+            BootDevice::DirectNetwork => return Call::new("rnetboot", []),
             BootDevice::Network => "net",
             BootDevice::Disk => "hd",
             BootDevice::None => "default",
@@ -154,5 +155,11 @@ mod tests {
             text(&options),
             "rpower stat,rpower off,rpower on,rsetboot hd"
         );
+        let options = Options {
+            at_once: true,
+            boot: Some(BootDevice::DirectNetwork),
+            ..Options::default()
+        };
+        assert_eq!(text(&options), "rpower stat,rpower off,rpower on,rnetboot ");
     }
 }

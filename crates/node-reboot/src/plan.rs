@@ -11,9 +11,10 @@ use xcat_tables::{Location, Tables};
 use crate::Refused;
 use crate::hook::Hook;
 use crate::ladder::Rules;
+use crate::partition::partitions;
 use crate::permission;
 use crate::power::HOOK_KEY;
-use crate::request::{Options, Request};
+use crate::request::{BootDevice, Options, Request};
 use crate::route::{Node, Route, Ways};
 use crate::rpower::Rpower;
 use crate::tools;
@@ -21,7 +22,7 @@ use crate::verdict::{NodeResult, Status};
 use crate::virsh::Guest;
 
 /// Where ssh servers listen.
-const SSH_PORT: u16 = 22;
+pub(crate) const SSH_PORT: u16 = 22;
 /// How long the system's resolver may take for all names together: with a dead name server each takes
 /// many seconds.
 const RESOLVER: Duration = Duration::from_secs(30);
@@ -100,10 +101,12 @@ impl Plan {
             crate::ladder::Power::Soft if at_once => crate::ladder::Power::Hard,
             power => power,
         };
+        // What boots it from its server is one command; what reboots by itself boots from anywhere.
+        let is_partition = matches!(node.route, Route::Partition(_));
         Rules {
-            boot: options.boot.is_some(),
+            boot: options.boot.is_some() && !is_partition,
             configure: options.configure,
-            ssh: node.ssh.is_some() && self.ways.ssh.is_some() && !at_once,
+            ssh: node.ssh.is_some() && self.ways.ssh.is_some() && !at_once && !is_partition,
             power,
             wait: options.wait.is_some(),
         }
@@ -168,10 +171,18 @@ impl Plan {
         let chassis = chassis(tables, &names)?;
         let states = tables.attribute("nodelist", "status", &names)?;
         let addresses = addresses(tables, &names)?;
+        let mut partitions = match self.options.boot {
+            Some(BootDevice::DirectNetwork) => partitions(tables, &names, &kinds)?,
+            _ => BTreeMap::new(),
+        };
         let mut controllers = self.controllers(tables, &kinds)?;
         for name in names {
             let controller = controllers.remove(&name);
-            let route = match self.route(&name, kinds.get(&name), hosts.get(&name), controller) {
+            let route = match partitions.remove(&name) {
+                Some(found) => found.map(Route::Partition),
+                None => self.route(&name, kinds.get(&name), hosts.get(&name), controller),
+            };
+            let route = match route {
                 Ok(route) => route,
                 Err(why) => {
                     self.settle(&name, Status::NOT_STARTED, why);
@@ -323,7 +334,10 @@ fn chassis(tables: &Tables, names: &[String]) -> Result<BTreeMap<String, String>
 
 /// `hosts.ip`, else what the resolver says. A node of which neither knows an address is not tried by
 /// ssh.
-fn addresses(tables: &Tables, names: &[String]) -> Result<BTreeMap<String, IpAddr>, Refused> {
+pub(crate) fn addresses(
+    tables: &Tables,
+    names: &[String],
+) -> Result<BTreeMap<String, IpAddr>, xcat_tables::Error> {
     let written = tables.attribute("hosts", "ip", names)?;
     let mut addresses = BTreeMap::new();
     let mut spent = Duration::ZERO;

@@ -185,12 +185,15 @@ pub fn arguments(options: &Options) -> Vec<String> {
     arguments.extend(options.wait.map(|wait| format!("-W{}", wait.as_secs())));
     arguments.extend(options.boot.map(|device| {
         let word = match device {
-            BootDevice::Network => "net",
+            BootDevice::Network | BootDevice::DirectNetwork => "net",
             BootDevice::Disk => "disk",
             BootDevice::None => "none",
         };
         format!("--boot={word}")
     }));
+    if options.boot == Some(BootDevice::DirectNetwork) {
+        arguments.push("--direct-bootp".into());
+    }
     let default = Options::default();
     let mut number = |name: &str, value: Option<u64>| {
         arguments.extend(value.map(|value| format!("--{name}={value}")));
@@ -357,7 +360,7 @@ mod tests {
             at_once: true,
             notes: true,
             wait: Some(Duration::from_secs(90)),
-            boot: Some(BootDevice::Network),
+            boot: Some(BootDevice::DirectNetwork),
             batch: 0,
             max_fail: Some(MaxFail::Percent(10)),
             ..Options::default()
@@ -368,6 +371,7 @@ mod tests {
             "-V",
             "-W90",
             "--boot=net",
+            "--direct-bootp",
             "--batch=0",
             "--max-fail=10%",
             "--limit=off=7",

@@ -33,6 +33,8 @@ pub struct Caller {
 pub enum BootDevice {
     /// The network.
     Network,
+    /// The network, asking no other server than its own (direct bootp): partitions of an HMC.
+    DirectNetwork,
     /// Its disk.
     Disk,
     /// What it is set to: takes an earlier one-shot device back.

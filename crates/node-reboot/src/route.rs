@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::hook::Hook;
 use crate::ladder::Power;
+use crate::partition::Partition;
 use crate::rpower::Rpower;
 use crate::virsh::Guest;
 
@@ -21,6 +22,8 @@ pub(crate) enum Route {
     Virsh(Guest),
     /// Its management controller, which we speak with ourselves.
     Bmc(bmc::Target),
+    /// `lpar_netboot` at its HMC, in the place of all steps.
+    Partition(Partition),
 }
 
 /// What several nodes' routes share.
@@ -60,7 +63,7 @@ impl Route {
     pub(crate) fn power(&self) -> Power {
         match self {
             Route::None => Power::None,
-            Route::Hook => Power::Whole,
+            Route::Hook | Route::Partition(_) => Power::Whole,
             Route::Rpower => Power::Hard,
             Route::Virsh(_) | Route::Bmc(_) => Power::Soft,
         }
@@ -74,6 +77,7 @@ impl Route {
             Route::Rpower => "xCAT's rpower",
             Route::Virsh(_) => "virsh on its host",
             Route::Bmc(_) => "its management controller",
+            Route::Partition(_) => "its HMC's lpar_netboot",
         }
     }
 }

@@ -68,16 +68,21 @@ pub(crate) fn reboot(
 
 /// The call of ssh that reaches a node as root without a question; the command is to be added. `None`: no ssh here.
 pub fn ssh_to(node: &str, address: SocketAddr) -> Option<Spec> {
-    Some(Spec::new(find("ssh")?).args(arguments(node, address)))
+    ssh_as("root", node, address)
 }
 
-fn arguments(node: &str, address: SocketAddr) -> Vec<String> {
+/// The same as somebody else.
+pub(crate) fn ssh_as(user: &str, host: &str, address: SocketAddr) -> Option<Spec> {
+    Some(Spec::new(find("ssh")?).args(arguments(user, host, address)))
+}
+
+fn arguments(user: &str, node: &str, address: SocketAddr) -> Vec<String> {
     let mut arguments: Vec<String> = OPTIONS.map(String::from).into();
     // The tables' address: names need not resolve, keys stay the name's.
     arguments.push(format!("-oHostName={}", address.ip()));
     arguments.push(format!("-oHostKeyAlias={node}"));
     arguments.push(format!("-p{}", address.port()));
-    arguments.push("-lroot".into());
+    arguments.push(format!("-l{user}"));
     // After `--` no name can be an option.
     arguments.extend(["--".into(), node.into()]);
     arguments
@@ -93,7 +98,7 @@ fn call(
     limit: Duration,
 ) -> Result<Said, String> {
     let mut spec = Spec::new(ssh)
-        .args(arguments(node, address))
+        .args(arguments("root", node, address))
         .arg(command)
         .deadline(limit);
     spec.output_limit = OUTPUT;

@@ -12,7 +12,7 @@ use crate::ladder::State;
 use crate::request::{BootDevice, Options};
 use crate::route::{Node, Route, Ways};
 use crate::rpower::{self, Failed};
-use crate::{answers_ssh, controller, shell};
+use crate::{answers_ssh, controller, partition, shell};
 
 /// Two readings of a node's power that are to be equal are this far apart.
 pub(crate) const BETWEEN: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ pub(crate) enum Step {
     On,
     /// Is it on?
     LookOn,
-    /// The site's boot command.
+    /// One command boots it: the site's, or its HMC's.
     Hook,
     /// What xCAT's table says.
     Statuses,
@@ -133,6 +133,7 @@ impl Step {
     pub(crate) fn set(self, route: &Route) -> usize {
         match (self, route) {
             (Step::Port | Step::Statuses, _) => usize::MAX,
+            (Step::Hook, Route::Partition(_)) => 1,
             (Step::Configure | Step::Hook, _) => 64,
             (step, Route::Rpower) if step.is_power() => 256,
             _ => 1,
@@ -188,6 +189,7 @@ impl Work {
                 Step::Configure => limits.configure,
                 Step::SetBoot => limits.boot,
                 Step::Statuses => Duration::from_secs(50),
+                Step::Hook if !self.is_set() => partition::NETBOOT + limits.power,
                 Step::Hook | Step::On if self.is_set() => Duration::from_secs(820),
                 _ => limits.power * 2,
             }
@@ -281,6 +283,9 @@ impl Work {
     }
 
     fn hook(&self) -> Vec<(usize, Said)> {
+        if let Some(Route::Partition(partition)) = self.nodes.first().map(|(_, node)| &node.route) {
+            return self.each(|_| partition.boot().map_or_else(Said::Failed, |()| Said::Done));
+        }
         match &self.shared.ways.hook {
             Some(hook) => self.sorted(hook.boot("reboot", "", &self.names(), &[]), Said::Done),
             None => self.each(|_| Said::Failed("there is none".into())),
@@ -328,7 +333,7 @@ impl Work {
             return self.each(|_| Said::Failed("xCAT's rsetboot is not installed".into()));
         };
         let device = match self.shared.options.boot {
-            Some(BootDevice::Network) => "net",
+            Some(BootDevice::Network | BootDevice::DirectNetwork) => "net",
             Some(BootDevice::Disk) => "hd",
             Some(BootDevice::None) | None => "default",
         };

@@ -541,6 +541,7 @@ fn way(step: Step, route: &Route) -> u8 {
         (_, Route::Rpower) => 3,
         (_, Route::Virsh(_)) => 4,
         (_, Route::Bmc(_)) => CONTROLLERS,
+        (_, Route::Partition(_)) => 6,
     }
 }
 
