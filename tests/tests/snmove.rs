@@ -1,6 +1,6 @@
 //! A service node dies and another one takes its nodes over: management node, two service nodes and two compute nodes
-//! in namespaces of their own, real sshd, real dnsmasq as DHCP, TFTP and DNS server of each service node. A compute
-//! node's lease and boot file come from the new one.
+//! in namespaces of their own, real sshd, real dnsmasq as DHCP, TFTP and DNS server of each service node, real DHCP
+//! clients on the compute nodes. A compute node's lease, name server, default route and boot file come from the new one.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
@@ -11,7 +11,7 @@ use scenarios::{Cluster, Finished, parts, program};
 use simulators::{SimNet, SimNode};
 
 const BOOT: Duration = Duration::from_millis(200);
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 11] = [
     "unshare",
     "nsenter",
     "ip",
@@ -21,7 +21,33 @@ const PARTS: [&str; 9] = [
     "busybox",
     "curl",
     "socat",
+    "dhclient",
+    "dhcpcd",
 ];
+
+/// A node whose address its system's DHCP client has leased; what that writes is the node's own. The lease's router is
+/// its way to everywhere.
+const LEASE: &str = r#"set -eu
+for own in /var/lib/dhcp /var/lib/dhcpcd; do
+	[ ! -d "$own" ] || mount -t tmpfs none "$own"
+done
+cp -a /etc /run/etc
+mount --bind /run/etc /etc
+ln -s "$(command -v busybox)" /run/udhcpc
+cat >/run/leased <<'SCRIPT'
+#!/bin/sh
+[ "$1" = deconfig ] || echo "nameserver $dns" >/etc/resolv.conf
+SCRIPT
+chmod +x /run/leased
+case $1 in
+dhclient) dhclient -pf /run/dhclient.pid eth0 ;;
+dhcpcd) dhcpcd -4 -w eth0 ;;
+udhcpc) /run/udhcpc -i eth0 -s /run/leased -b -p /run/udhcpc.pid ;;
+none) ;;
+esac >/dev/null 2>&1 </dev/null
+# Not every client sets one where the address was there before.
+ip route show default | grep -q . || ip route add default via "$2"
+"#;
 
 /// sn1 and sn2 serve n1 and n2.
 struct Site<'c> {
@@ -123,8 +149,8 @@ impl<'c> Site<'c> {
         );
         restore(
             "networks",
-            "#netname,net,mask",
-            &[&["cn", "10.77.0.0", "255.255.0.0"]],
+            "#netname,net,mask,gateway",
+            &[&["cn", "10.77.0.0", "255.255.0.0", "<xcatmaster>"]],
         );
         restore(
             "noderes",
@@ -240,6 +266,14 @@ impl<'c> Site<'c> {
         String::from_utf8(output.stdout).unwrap().trim().to_string()
     }
 
+    /// Starts a node's DHCP client, or gives it the route that the lease would.
+    fn lease(&self, i: usize, client: &str) {
+        let file = self.dir("lease");
+        fs::write(&file, LEASE).unwrap();
+        let server = SimNet::address(1);
+        self.on_node(i, &format!("sh '{}' {client} {server}", file.display()));
+    }
+
     /// What a compute node gets when it boots from the network: who gave the lease, its address, its boot file.
     fn boot(&self, i: usize) -> (String, String, String) {
         let script = self.dir("leased");
@@ -275,7 +309,8 @@ impl<'c> Site<'c> {
     }
 }
 
-fn take_over(cluster: &Cluster) {
+/// With these DHCP clients on the nodes.
+fn take_over(cluster: &Cluster, clients: [&str; 2]) {
     let mut site = Site::new(cluster);
     let (sn1, sn2) = (
         SimNet::address(1).to_string(),
@@ -299,6 +334,12 @@ fn take_over(cluster: &Cluster) {
     let text = format!("n[1-2]: moves from sn1 to sn2; its master: {sn1} -> {sn2}\n");
     assert!(plan.code(0).stdout.starts_with(&text), "{}", plan.stdout);
 
+    for (i, client) in clients.into_iter().enumerate() {
+        site.lease(i, client);
+        let way = site.on_node(i, "ip route show default");
+        assert!(way.starts_with(&format!("default via {sn1} ")), "{way}");
+    }
+
     // With all that it runs.
     site.servers[0] = None;
     let moved = site.snmove(&["-s", "sn1"]);
@@ -310,6 +351,27 @@ fn take_over(cluster: &Cluster) {
         "{}",
         moved.stdout
     );
+    for (i, client) in clients.into_iter().enumerate() {
+        let way = site.on_node(i, "ip route show default");
+        assert!(way.starts_with(&format!("default via {sn2} ")), "{way}");
+        assert_eq!(way.lines().count(), 1, "{way}");
+        let node = i + 1;
+        let said = match client {
+            "none" => format!("n{node}: no DHCP client: its address is fixed\n"),
+            "udhcpc" => format!(
+                "n{node}: udhcpc asked again; lease from a server that its files do not name; name servers: {sn2}\n"
+            ),
+            client => {
+                format!("n{node}: {client} asked again; lease from {sn2}; name servers: {sn2}\n")
+            }
+        };
+        assert!(moved.stdout.contains(&said), "{said}{}", moved.stdout);
+        if client != "none" {
+            let names = site.on_node(i, "grep ^nameserver /etc/resolv.conf");
+            assert_eq!(names, format!("nameserver {sn2}"));
+            site.on_node(i, &format!("pkill -x {client}"));
+        }
+    }
     let calls = fs::read_to_string(site.dir("calls")).unwrap();
     let wanted = "nodeset n1,n2 osimage=img\nmakedhcp n1,n2\nupdatenode n1,n2 -s\nupdatenode n1,n2 -P syslog\n";
     assert_eq!(calls, wanted);
@@ -350,7 +412,7 @@ fn is_possible() -> bool {
 #[test]
 fn nodes_of_a_dead_service_node_are_served_by_another() {
     if is_possible() {
-        take_over(&Cluster::new(0));
+        take_over(&Cluster::new(0), ["dhclient", "none"]);
     }
 }
 
@@ -360,6 +422,6 @@ fn the_same_with_tables_on_postgres() {
         return;
     }
     if let Some(cluster) = Cluster::on_postgres(0) {
-        take_over(&cluster);
+        take_over(&cluster, ["dhcpcd", "udhcpc"]);
     }
 }

@@ -4,7 +4,7 @@ use noderange::fold;
 use service_node_move::verify::{Holds, Verdict};
 use service_node_move::{Plan, Remarks, Verb};
 
-/// The lines of a plan: moves, rows, steps, what stays.
+/// The lines of a plan, `NODES: what` each: moves, rows, steps in their order, what stays as it is.
 pub(crate) fn lines(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     let mut moves = Remarks::default();
@@ -21,54 +21,72 @@ pub(crate) fn lines(plan: &Plan) -> Vec<String> {
     let mut rows = Remarks::default();
     for change in &plan.changes {
         let old = match (&change.old, &change.inherited) {
-            (_, Some(inherited)) => format!("{inherited} (inherited)"),
+            (_, Some(inherited)) => format!("{inherited} (its group's)"),
             (Some(old), None) => old.clone(),
             (None, None) => "none".to_string(),
         };
         let text = format!(
-            "{}.{}: {old} -> {}",
+            "row: {}.{}: {old} -> {}",
             change.table, change.column, change.new
         );
         rows.add(&change.node, text);
     }
-    lines.extend(
-        rows.folded()
-            .map(|(text, nodes)| format!("row {text}: {nodes}")),
-    );
+    lines.extend(rows.lines());
     for (number, step) in plan.steps.iter().enumerate() {
         let nodes = fold(step.nodes.iter().map(String::as_str));
         lines.push(format!(
-            "step {}: {}: {nodes}",
+            "{nodes}: step {}: {}",
             number + 1,
             verb(&step.verb)
         ));
     }
     if !plan.settled.is_empty() {
         let settled = fold(plan.settled.iter().map(String::as_str));
-        lines.push(format!("already there: {settled}"));
+        lines.push(format!("{settled}: already there"));
     }
-    lines.extend(plan.stays.iter().map(|text| format!("not moved: {text}")));
+    lines.extend(plan.stays.iter().map(|text| format!("{text}: not moved")));
     if !plan.moves.is_empty() {
-        lines.push("not moved: monitoring software, configuration of applications".to_string());
+        let nodes = fold(plan.moves.iter().map(|each| each.node.as_str()));
+        lines.push(format!(
+            "{nodes}: monitoring software, configuration of applications: not moved"
+        ));
     }
     lines
 }
 
+/// One line for what it all comes to.
+pub(crate) fn sum(plan: &Plan) -> String {
+    if plan.moves.is_empty() {
+        return "nothing is to be done".to_string();
+    }
+    format!(
+        "nodes to move: {}; values to write, in one transaction: {}; steps after that: {}; nothing was changed",
+        plan.moves.len(),
+        plan.changes.len(),
+        plan.steps.len()
+    )
+}
+
 fn verb(verb: &Verb) -> String {
     match verb {
-        Verb::Conserver => "makeconservercf".to_string(),
-        Verb::BootFiles(state) => format!("nodeset {state}"),
-        Verb::Dhcp => "makedhcp".to_string(),
+        Verb::Conserver => "console server: makeconservercf".to_string(),
+        Verb::BootFiles(state) => {
+            format!("boot files on the new service node: nodeset {state}")
+        }
+        Verb::Dhcp => "DHCP server of the new service node: makedhcp".to_string(),
         Verb::ForgetDhcp(old) => {
-            format!("{old} is told to forget them (makedhcp -d), if it answers")
+            format!("DHCP server of {old}, if it answers: makedhcp -d")
         }
         Verb::Route { new, old } => match old {
-            Some(old) => format!("default route on the nodes: {new} instead of {old}"),
-            None => format!("default route on the nodes: {new}"),
+            Some(old) => format!("on the node: default route via {new}, not via {old}"),
+            None => format!("on the node: default route via {new}"),
         },
-        Verb::Rebind => "DHCP clients on the nodes ask for their lease again".to_string(),
+        Verb::Rebind => "on the node: its DHCP client asks for its lease again".to_string(),
         Verb::Scripts(scripts) => {
-            format!("updatenode -s, then updatenode -P {}", scripts.join(","))
+            format!(
+                "on the node: updatenode -s, then updatenode -P {}",
+                scripts.join(",")
+            )
         }
     }
 }

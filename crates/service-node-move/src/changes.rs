@@ -124,7 +124,7 @@ pub(crate) fn changes(
             .filter(|value| old.is(value, world))
         {
             changed.stays.push(format!(
-                "{table}.{column}={value}: hardware control stays with the old service node"
+                "{table}.{column}={value}: its hardware control point is the old service node"
             ));
         }
     }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::destination::first_v4;
+use xcat_tables::narrowest;
+
+use crate::destination::{first_v4, own_addresses};
 use crate::facts::{Facts, is_set};
-use crate::network::narrowest;
+use crate::interfaces::Interface;
 use crate::steps::Moving;
 use crate::{Request, World};
 
@@ -15,6 +17,14 @@ const SERVICES: [(&str, &str, &str); 4] = [
     ("noderes", "nfsserver", "nfsserver"),
     ("noderes", "monserver", "monserver"),
     ("nodehm", "conserver", "conserver"),
+];
+/// Services that a node uses of its service node, if that has them, without being told so in a column of its own.
+const UNTOLD: [&str; 5] = [
+    "tftpserver",
+    "nfsserver",
+    "dhcpserver",
+    "nameserver",
+    "ntpserver",
 ];
 
 /// The seed's rules for a pool (spec snmove section 4): at least two, both in it, the source first, `xcatmaster` set
@@ -109,25 +119,65 @@ pub(crate) fn destinations(
         match facts.service_nodes.get(*host) {
             None => failures.push(format!("{host}: has no row in servicenode")),
             Some(row) => {
-                for (table, column, service) in SERVICES {
-                    let uses = nodes.iter().any(|each| {
-                        each.node
-                            .value(table, column)
-                            .is_some_and(|value| each.old.is(value, world))
-                    });
-                    if uses && !is_set(row.get(service)) {
-                        failures.push(format!(
-                            "{host}: servicenode.{service} is not set, and its new nodes use it"
-                        ));
-                    }
+                let mut used: BTreeSet<&str> = BTreeSet::new();
+                for each in nodes {
+                    used.extend(services(each, facts, world));
                 }
+                let lacks = used.iter().filter(|service| !is_set(row.get(service)));
+                failures.extend(lacks.map(|service| {
+                    format!("{host}: servicenode.{service} is not set, and its new nodes use it")
+                }));
             }
+        }
+        if let (Some(master), true) = (&request.new_master, answering.contains(*host)) {
+            failures.extend(not_its_own(host, master, nodes, world));
         }
     }
     if request.new_master.is_some() {
         failures.extend(strangers(moving, facts, world));
     }
     failures
+}
+
+/// What a node uses of its old service node, by the columns of `servicenode`.
+fn services(each: &Moving<'_>, facts: &Facts, world: &dyn World) -> Vec<&'static str> {
+    let is_told = |service: &str| {
+        let mut columns = SERVICES.iter().filter(|(.., other)| *other == service);
+        columns.any(|(table, column, _)| each.node.value(table, column).is_some())
+    };
+    let told = SERVICES.iter().filter_map(|(table, column, service)| {
+        let value = each.node.value(table, column)?;
+        each.old.is(value, world).then_some(*service)
+    });
+    let old = each
+        .from
+        .as_ref()
+        .and_then(|from| facts.service_nodes.get(from));
+    let untold = UNTOLD
+        .into_iter()
+        .filter(|service| old.is_some_and(|row| is_set(row.get(service))) && !is_told(service));
+    told.chain(untold).collect()
+}
+
+/// A master named by `-D` must be the destination's own: a slip of the pen would give its nodes to nobody.
+fn not_its_own(
+    host: &str,
+    master: &str,
+    nodes: &[&Moving<'_>],
+    world: &dyn World,
+) -> Option<String> {
+    // AIX has no `ip`; what it has is not asked.
+    if nodes.iter().any(|each| each.node.is_aix()) {
+        return None;
+    }
+    let master_of = world.addresses(master);
+    match own_addresses(host, world) {
+        Ok(found) => {
+            let is_own = |each: &Interface| master_of.contains(&each.address.into());
+            (!found.iter().any(is_own)).then(|| format!("{master}: is no address of {host}"))
+        }
+        Err(why) => Some(format!("{host}: its addresses cannot be looked at: {why}")),
+    }
 }
 
 /// Directories of the nodes' images that the host does not have: `nodeset` would leave its nodes without a system.

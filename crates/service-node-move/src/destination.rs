@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use xcat_tables::narrowest;
+
 use crate::facts::{Facts, Node};
 use crate::interfaces::Interface;
-use crate::network::narrowest;
 use crate::{Request, World};
 
 /// Where one node goes.
@@ -63,7 +64,7 @@ impl<'a> Finder<'a> {
         let mine = first_v4(&self.world.addresses(name)).ok_or_else(failed)?;
         let network = narrowest(&self.facts.networks, mine).ok_or_else(failed)?;
         if !self.asked.contains_key(service_node) {
-            let answer = self.ask(service_node);
+            let answer = own_addresses(service_node, self.world);
             self.asked.insert(service_node.to_string(), answer);
         }
         let Some(Ok(found)) = self.asked.get(service_node) else {
@@ -101,18 +102,22 @@ impl<'a> Finder<'a> {
         let silent = self.asked.iter();
         silent.filter_map(|(name, answer)| Some((name.as_str(), answer.as_ref().err()?.as_str())))
     }
+}
 
-    fn ask(&self, service_node: &str) -> Result<Vec<Interface>, String> {
-        let addresses = self.world.addresses(service_node);
-        let own = self.world.own();
-        let is_here = own.iter().any(|each| {
-            !each.address.is_loopback() && addresses.contains(&IpAddr::V4(each.address))
-        });
-        if is_here {
-            return Ok(own);
-        }
-        self.world.interfaces(service_node)
+/// The addresses that a service node has, as it says itself; those of this host as the kernel says.
+pub(crate) fn own_addresses(
+    service_node: &str,
+    world: &dyn World,
+) -> Result<Vec<Interface>, String> {
+    let addresses = world.addresses(service_node);
+    let own = world.own();
+    let is_here = own
+        .iter()
+        .any(|each| !each.address.is_loopback() && addresses.contains(&IpAddr::V4(each.address)));
+    if is_here {
+        return Ok(own);
     }
+    world.interfaces(service_node)
 }
 
 /// The first IPv4 address.

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use xcat_tables::{Row, Tables};
+use xcat_tables::{Network, Row, Tables};
 
-use crate::network::Network;
 use crate::{Error, Request};
 
 /// Columns of `noderes` that can name a service node.
@@ -17,6 +16,8 @@ pub(crate) const NODERES: [&str; 5] = [
 ];
 /// Columns that name the hardware control point of a node; never changed here.
 const CONTROL: [(&str, &str); 3] = [("ppc", "hcp"), ("mp", "mpa"), ("nodehm", "power")];
+/// Where xCAT keeps what it installs, unless the site says otherwise.
+const INSTALL: &str = "/install";
 /// The group that xCAT's documents put service nodes into.
 const SERVICE_GROUP: &str = "service";
 
@@ -37,6 +38,8 @@ pub struct Facts {
     pub names: BTreeSet<String>,
     /// `site.master`.
     pub master: Option<String>,
+    /// `site.installdir`: what nodes mount from their NFS server.
+    pub install_directory: String,
     /// Every service node's DHCP server knows only its own nodes (`site.disjointdhcps`).
     pub disjoint_dhcps: bool,
 }
@@ -108,6 +111,7 @@ impl Facts {
             })
             .collect();
         fill(tables, "noderes", &NODERES, &mut nodes)?;
+        fill(tables, "noderes", &["nfsdir"], &mut nodes)?;
         fill(tables, "nodehm", &["conserver", "mgt"], &mut nodes)?;
         fill(tables, "nodetype", &["os", "provmethod"], &mut nodes)?;
         fill(
@@ -146,6 +150,9 @@ impl Facts {
             images: images(tables)?,
             names,
             master,
+            install_directory: tables
+                .site("installdir")?
+                .unwrap_or_else(|| INSTALL.to_string()),
             disjoint_dhcps: is_set(tables.site("disjointdhcps")?.as_deref()),
         })
     }

@@ -12,6 +12,8 @@ use crate::{ThisHost, World};
 
 /// `updatenode` may install packages.
 const LIMIT: Duration = Duration::from_secs(1800);
+/// A look at a route, and a change.
+const ROUTE: Duration = Duration::from_secs(60);
 /// A lease is asked for in seconds; NetworkManager may take a minute.
 const REBIND: Duration = Duration::from_secs(120);
 /// What runs on the node. It takes no argument, so nothing needs to be quoted.
@@ -50,6 +52,10 @@ impl Commands for Installed {
         }
     }
 
+    fn route(&mut self, nodes: &[String], new: &str, old: Option<&str>) -> Answers {
+        remote::answers(&self.addresses(nodes), &route(new, old), ROUTE)
+    }
+
     fn rebind(&mut self, nodes: &[String]) -> BTreeMap<String, String> {
         let said = remote::each(&self.addresses(nodes), "sh -s", SCRIPT, REBIND);
         let text = |said: Result<String, String>| {
@@ -61,4 +67,23 @@ impl Commands for Installed {
             .map(|(node, said)| (node, text(said)))
             .collect()
     }
+}
+
+/// Both are addresses: nothing needs to be quoted. Where there is no `ip`, `route` has added the new one before.
+fn route(new: &str, old: Option<&str>) -> String {
+    let by_ip = |gateway: &str| format!("ip route show default via {gateway} | grep -q .");
+    let by_route = |gateway: &str| format!("route -n | grep -q '^0[.]0[.]0[.]0  *{gateway} '");
+    let mut ip = format!("{{ {} || ip route add default via {new}; }}", by_ip(new));
+    let mut route = by_route(new);
+    if let Some(old) = old {
+        ip.push_str(&format!(
+            " && {{ ! {} || ip route del default via {old}; }}",
+            by_ip(old)
+        ));
+        route.push_str(&format!(
+            " && {{ ! {} || route del default gw {old}; }}",
+            by_route(old)
+        ));
+    }
+    format!("if command -v ip >/dev/null; then {ip}; else {route}; fi")
 }

@@ -6,10 +6,9 @@ use boot_target::Answers;
 
 use crate::plan::{Step, Verb};
 
-/// What the system says of a route that is there already.
-const IS_THERE: &str = "File exists";
-/// What it says of one that is not.
-const IS_NOT_THERE: &str = "No such process";
+/// What is no failure of `route`: the new one is there already, or the node has no such command; then the call that
+/// follows does all of it.
+const NO_MATTER: [&str; 3] = ["File exists", "not found", "No such file"];
 
 /// What carries steps out.
 pub trait Commands {
@@ -18,6 +17,8 @@ pub trait Commands {
     /// # Errors
     /// Why it could not be run at all.
     fn xcat(&mut self, command: &str, nodes: &[String], args: &[&str]) -> Result<Answers, String>;
+    /// Leaves one default route on the nodes: the new one, and not the old one if it is known.
+    fn route(&mut self, nodes: &[String], new: &str, old: Option<&str>) -> Answers;
     /// Makes the nodes' DHCP clients find the new server. What each says of it; a node that does not answer, or
     /// has a fixed address, is no failure.
     fn rebind(&mut self, nodes: &[String]) -> BTreeMap<String, String>;
@@ -69,11 +70,7 @@ pub fn take(step: &Step, commands: &mut dyn Commands, say: &mut dyn FnMut(Said))
         Verb::Scripts(scripts) => {
             taken.run("updatenode", nodes, &["-s"]);
             // A node that does not know its new master would run its scripts with the old one.
-            let left: Vec<String> = nodes
-                .iter()
-                .filter(|node| !taken.outcome.failed.contains_key(*node))
-                .cloned()
-                .collect();
+            let left = taken.left(nodes);
             if !left.is_empty() {
                 taken.run("updatenode", &left, &["-P", &scripts.join(",")]);
             }
@@ -90,36 +87,42 @@ struct Taken<'a> {
 
 impl Taken<'_> {
     fn run(&mut self, command: &str, nodes: &[String], args: &[&str]) {
-        self.judge(command, nodes, args, &[]);
+        let answers = self.call(command, nodes, args);
+        self.judge(command, nodes, answers, &[]);
     }
 
-    /// Adds the new default route, then takes away the one through the old service node: what only adds leaves a
-    /// dead gateway first.
+    fn call(&mut self, command: &str, nodes: &[String], args: &[&str]) -> Result<Answers, String> {
+        (self.say)(Said::Remark(format!(
+            "Running internal xCAT command: {command} ... "
+        )));
+        self.commands.xcat(command, nodes, args)
+    }
+
+    /// Adds the new default route as the original does. That leaves a dead gateway first, and needs a command that
+    /// nodes of today do not have: both are mended then.
     fn route(&mut self, nodes: &[String], new: &str, old: Option<&str>) {
-        self.judge(
-            "xdsh",
-            nodes,
-            &["-v", &format!("route add default gw {new}")],
-            &[IS_THERE],
-        );
-        if let Some(old) = old {
-            self.judge(
-                "xdsh",
-                nodes,
-                &["-v", &format!("route del default gw {old}")],
-                &[IS_NOT_THERE],
-            );
+        let add = format!("route add default gw {new}");
+        let answers = self.call("xdsh", nodes, &["-v", &add]);
+        self.judge("xdsh", nodes, answers, &NO_MATTER);
+        let left = self.left(nodes);
+        if !left.is_empty() {
+            let answers = self.commands.route(&left, new, old);
+            self.judge("default route", &left, Ok(answers), &[]);
         }
+    }
+
+    /// Those that nothing has failed for.
+    fn left(&self, nodes: &[String]) -> Vec<String> {
+        let has_failed = |node: &&String| self.outcome.failed.contains_key(*node);
+        let left = nodes.iter().filter(|node| !has_failed(node));
+        left.cloned().collect()
     }
 
     /// A service node that is gone forgets by itself.
     fn forget(&mut self, old: &str, nodes: &[String]) {
         let command = format!("/opt/xcat/sbin/makedhcp -d {}", nodes.join(","));
         let host = [old.to_string()];
-        (self.say)(Said::Remark(
-            "Running internal xCAT command: xdsh ... ".to_string(),
-        ));
-        let why = match self.commands.xcat("xdsh", &host, &["-v", &command]) {
+        let why = match self.call("xdsh", &host, &["-v", &command]) {
             Ok(answers) if answers.good && answers.failed.is_empty() => return,
             Ok(answers) => answers
                 .failed
@@ -133,11 +136,14 @@ impl Taken<'_> {
         )));
     }
 
-    fn judge(&mut self, command: &str, nodes: &[String], args: &[&str], harmless: &[&str]) {
-        (self.say)(Said::Remark(format!(
-            "Running internal xCAT command: {command} ... "
-        )));
-        let answers = match self.commands.xcat(command, nodes, args) {
+    fn judge(
+        &mut self,
+        command: &str,
+        nodes: &[String],
+        answers: Result<Answers, String>,
+        harmless: &[&str],
+    ) {
+        let answers = match answers {
             Ok(answers) => answers,
             Err(why) => return self.all_failed(nodes, &why),
         };

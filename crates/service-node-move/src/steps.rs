@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use xcat_tables::{Gateway, Network};
+
 use crate::changes::Old;
 use crate::destination::{Destination, first_v4};
 use crate::facts::{Facts, Node, pool};
-use crate::network::Network;
 use crate::plan::{Change, Step, Verb};
 use crate::remarks::Remarks;
 use crate::{Request, Scripts, World};
@@ -81,7 +82,7 @@ fn route(
     world: &dyn World,
 ) -> Option<(String, Option<String>)> {
     let mine = first_v4(&world.addresses(each.name))?;
-    let is_gateway = |network: &Network| network.master_is_gateway && network.holds(mine);
+    let is_gateway = |network: &Network| network.gateway == Gateway::Master && network.holds(mine);
     networks.iter().find(|network| is_gateway(network))?;
     let new = first_v4(&world.addresses(&each.to.master))?;
     let old = each

@@ -20,21 +20,32 @@ pub(crate) type Pair = [Holds; 2];
 
 /// NFS and xcatd, by service node.
 pub(crate) fn hosts(subjects: &[Subject]) -> BTreeMap<String, Pair> {
-    let servers: BTreeMap<&str, Ipv4Addr> = subjects
-        .iter()
-        .map(|subject| (subject.service_node.as_str(), subject.server))
-        .collect();
-    let job = |server: Ipv4Addr| {
+    let mut servers: BTreeMap<&str, (Ipv4Addr, Vec<String>)> = BTreeMap::new();
+    for subject in subjects {
+        let of_host = servers.entry(&subject.service_node);
+        let (_, mounted) = of_host.or_insert((subject.server, Vec::new()));
+        let more = subject
+            .nfs
+            .iter()
+            .filter(|directory| !mounted.contains(directory));
+        let more: Vec<String> = more.cloned().collect();
+        mounted.extend(more);
+    }
+    let job = |(server, mounted): (Ipv4Addr, Vec<String>)| {
         move || {
             let xcatd = wire::call(server, XCATD, &[])
                 .map(|_| format!("port {XCATD} is open"))
                 .map_err(|why| format!("port {XCATD}: {why}"));
-            [Holds::of(nfs::answers(server)), Holds::of(xcatd)]
+            let exports = match mounted.is_empty() {
+                true => Holds::Unused,
+                false => Holds::of(nfs::exports(server, &mounted)),
+            };
+            [exports, Holds::of(xcatd)]
         }
     };
     run(servers
         .into_iter()
-        .map(|(name, server)| (name.to_string(), job(server))))
+        .map(|(name, of_host)| (name.to_string(), job(of_host))))
 }
 
 /// The boot file and the name, by node.

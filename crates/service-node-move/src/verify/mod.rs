@@ -7,6 +7,7 @@ mod discover;
 mod dns;
 mod http;
 mod nfs;
+mod rpc;
 mod tftp;
 mod wire;
 
@@ -14,11 +15,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
-use xcat_tables::Tables;
+use xcat_tables::{Tables, narrowest};
 
 use crate::destination::first_v4;
-use crate::facts::{Facts, is_set};
-use crate::network::narrowest;
+use crate::facts::{Facts, Node, is_set};
 use crate::{Error, World};
 
 /// What was asked of a service node for one node.
@@ -62,7 +62,8 @@ struct Subject {
     mac: Option<[u8; 6]>,
     /// This host has no address in the node's network.
     is_remote: bool,
-    nfs: bool,
+    /// What it mounts from there, if anything.
+    nfs: Option<String>,
     dhcp: bool,
     dns: bool,
 }
@@ -113,7 +114,7 @@ pub fn verify(tables: &Tables, facts: &Facts, world: &dyn World) -> Result<Vec<V
                 ("bootfile", of(node, 0)),
                 (
                     "nfs",
-                    if subject.nfs {
+                    if subject.nfs.is_some() {
                         of(host, 0)
                     } else {
                         Holds::Unused
@@ -156,10 +157,18 @@ fn subject(
         address,
         mac: mac.and_then(|text| mac_of(text)),
         is_remote,
-        nfs: runs("nfsserver") && node.value("noderes", "nfsserver").is_some(),
+        nfs: mounted(node, facts).filter(|_| runs("nfsserver")),
         dhcp: runs("dhcpserver"),
         dns: runs("nameserver"),
     })
+}
+
+/// `noderes.nfsdir`, else where xCAT keeps what it installs; nothing without `noderes.nfsserver`.
+fn mounted(node: &Node, facts: &Facts) -> Option<String> {
+    node.value("noderes", "nfsserver")?;
+    let own = node.value("noderes", "nfsdir").map(str::trim);
+    let directory = own.unwrap_or(&facts.install_directory);
+    Some(directory.to_string())
 }
 
 fn discovery(subject: &Subject) -> Option<discover::Ask> {

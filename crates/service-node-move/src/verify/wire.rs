@@ -65,8 +65,13 @@ pub(crate) fn call(server: Ipv4Addr, port: u16, question: &[u8]) -> Result<Vec<u
         }
         Ok(answer)
     };
-    work().map_err(|error| match error.kind() {
+    work().map_err(said)
+}
+
+/// What is to be said of an error.
+pub(crate) fn said(error: io::Error) -> String {
+    match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer".to_string(),
         _ => error.to_string(),
-    })
+    }
 }
