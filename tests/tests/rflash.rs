@@ -435,3 +435,68 @@ fn the_password_is_nowhere_to_be_seen() {
     }
     assert!(looked > 10, "logs, journal, pins and report were looked at");
 }
+
+/// A web server with one directory, as the management node has one; threads, until the test ends.
+fn web_server(directory: std::path::PathBuf) -> std::net::SocketAddr {
+    use std::io::{BufRead, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            // All of it: what nobody reads would make the end a reset.
+            let lines = std::io::BufReader::new(&socket).lines();
+            let lines: Vec<String> = lines
+                .map_while(Result::ok)
+                .take_while(|line| !line.is_empty())
+                .collect();
+            let path = lines[0].split(' ').nth(1).unwrap_or_default().to_string();
+            let file = std::fs::read(directory.join(path.trim_start_matches('/')));
+            let answer = match file {
+                Ok(bytes) => [&b"HTTP/1.0 200 OK\r\n\r\n"[..], &bytes].concat(),
+                Err(_) => b"HTTP/1.0 404 Not Found\r\n\r\n".to_vec(),
+            };
+            let _ = socket.write_all(&answer);
+        }
+    });
+    address
+}
+
+#[test]
+fn bmcs_that_take_no_upload_fetch_the_archives() {
+    if !parts::root() {
+        return;
+    }
+    let fleet = fleet(8, 1);
+    let firmware = fleet.archives("b-2", "h-2", 300_000);
+    let (fetches, pushed) = (of(Flavour::Bmcweb2026), of(Flavour::VendorRedfish));
+    fleet.bmcs.fault(fetches, Rule::from(Fault::PullsOnly));
+    let range = format!("n{},n{}", fetches + 1, pushed + 1);
+    let archives = firmware.to_str().expect("path");
+    let url = format!("http://{}/", web_server(firmware.clone()));
+    // Without an address it is out before anything is sent.
+    let refused = fleet.rflash(&[&range, "-d", archives, FAST]);
+    assert!(
+        refused.code(1).stderr.contains("--pull URL tells it where"),
+        "{}",
+        refused.stderr
+    );
+    let wrong = format!("{url}elsewhere/");
+    let wrong = fleet.rflash(&[&range, "-d", archives, FAST, "--pull", &wrong]);
+    assert!(
+        wrong
+            .code(1)
+            .stderr
+            .contains("fetching an archive: refused: status 400"),
+        "{}",
+        wrong.stderr
+    );
+    fleet
+        .rflash(&[&range, "-d", archives, FAST, "--pull", &url])
+        .code(0);
+    for i in [fetches, pushed] {
+        let state = fleet.state(i);
+        assert_eq!(runs(&state, "BMC").as_deref(), Some("b-2"));
+        assert_eq!(runs(&state, "Host").as_deref(), Some("h-2"));
+    }
+    assert_eq!(fleet.state(fetches).uploads.len(), 2);
+}

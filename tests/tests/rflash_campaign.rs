@@ -13,7 +13,7 @@ use simulators::{Certificates, Config, Fault, Flavour, Group, Power, Rule};
 /// Simulated seconds per second.
 const SCALE: f64 = 100.0;
 /// Limits of real BMCs divided by the scale, but nothing shorter than a busy machine may take.
-const LIMITS: &str = "connect=20,request=20,stall=3,upload=60,accept=5,find=5,busy=4,activate=9,reset=25,host-off=6,host-on=8,poll=0.4";
+const LIMITS: &str = "connect=20,request=20,stall=3,upload=60,accept=5,find=5,busy=4,activate=9,reset=25,host-off=6,host-on=8,poll=0.8";
 
 /// A small generator: the same seed gives the same campaign on every machine.
 struct Random(u64);
@@ -98,6 +98,7 @@ fn fault(random: &mut Random, bmcs: usize) -> Rule {
         Fault::UploadRate { rate: 20_000.0 },
         Fault::UploadStalls { bytes },
         Fault::UploadCloses { bytes },
+        Fault::LittleMemory { bytes },
         Fault::ImageExists,
         Fault::NoSpace,
         Fault::ObjectLate { seconds },
@@ -161,7 +162,8 @@ fn no_false_success_and_no_node_without_a_verdict() {
     );
     eprintln!("rflash campaign: seed {seed}: {wanted} node-runs (RFLASH_SEED repeats it)");
     let mut random = Random(seed);
-    let per_flavour = if wanted > 1000 { 8 } else { 4 };
+    // Most of a round is waiting: many BMCs wait together.
+    let per_flavour = if wanted > 1000 { 40 } else { 4 };
     let (mut done, mut good, mut round) = (0_u64, 0_u64, 0_u8);
     let started = Instant::now();
     while done < wanted {
@@ -212,8 +214,8 @@ fn no_false_success_and_no_node_without_a_verdict() {
             "FILE" => archive,
             other => other,
         }));
-        // A small machine simulates only so many at a time.
-        args.extend(["--json", "--fanout", "24", "--timeout", LIMITS]);
+        // Children that hang until their limit must not keep the others waiting.
+        args.extend(["--json", "--fanout", "120", "--timeout", LIMITS]);
         let ended = fleet.rflash(&args);
         let verdicts = verdicts(&ended);
         let context = |i: usize| {
@@ -267,6 +269,10 @@ fn no_false_success_and_no_node_without_a_verdict() {
                 context(i)
             );
             done += 1;
+        }
+        if wanted > 1000 {
+            let seconds = started.elapsed().as_secs();
+            eprintln!("rflash campaign: {done} node-runs, {good} good, after {seconds} s");
         }
     }
     eprintln!(

@@ -74,6 +74,9 @@ pub(crate) struct Args {
     /// Bytes a second for all uploads together; k, M and G are understood
     #[arg(long, value_name = "BYTES", value_parser = rate)]
     pub(crate) rate: Option<u64>,
+    /// Where BMCs that take no upload fetch the archives; below a URL that ends in `/` by their names
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub(crate) pull: Option<String>,
     /// Refuse an archive with another SHA-256
     #[arg(long, value_name = "DIGEST")]
     pub(crate) sha256: Option<String>,
@@ -175,6 +178,7 @@ impl Args {
             },
             limits,
             rate: self.rate,
+            pull: self.pull.clone(),
             skip_current: self.skip_current,
             trust: Trust {
                 insecure: self.insecure,
@@ -197,5 +201,18 @@ fn rate(text: &str) -> Result<u64, String> {
     match number.checked_mul(unit) {
         Some(rate) if rate >= 1000 => Ok(rate),
         _ => Err(wrong()),
+    }
+}
+
+/// An address that a BMC can fetch from.
+fn url(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(text.to_string())
+        }
+        _ => Err("is no http:// or https:// URL".to_string()),
     }
 }

@@ -173,6 +173,7 @@ fn ask(
         }
         _ => Step::Look {
             images: true,
+            unless_running: false,
             runs: false,
             task: None,
             after_reset: false,

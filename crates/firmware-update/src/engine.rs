@@ -282,9 +282,11 @@ impl Run<'_> {
                     |name| name.to_string_lossy().into_owned(),
                 ),
                 rated: self.bucket.is_some(),
+                pull: image.and_then(|image| self.plan.options.pull(image)),
             },
             State::Find | State::Flash => Step::Look {
                 images: true,
+                unless_running: node.state == State::Flash,
                 runs: false,
                 task: slot.task,
                 after_reset: false,
@@ -294,6 +296,7 @@ impl Run<'_> {
             State::Reset => Step::Reset,
             State::Back | State::OffWait | State::OnWait => Step::Look {
                 images: false,
+                unless_running: false,
                 runs: true,
                 task: None,
                 after_reset: node.state == State::Back,
@@ -404,6 +407,9 @@ impl Run<'_> {
         if event == Event::Again {
             if going.streak.moved {
                 going.late = now + limit(self.plan, node.state);
+            } else if going.streak.good > 0 {
+                // In the middle of its good answers: looks that had to wait for their turn are not
+                // held against it. The next one that is not good ends this.
             } else if now >= going.late && going.unsure && node.state == State::Find {
                 going.unsure = false;
                 *node.slot() = crate::node::Slot::default();

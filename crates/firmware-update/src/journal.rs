@@ -203,7 +203,16 @@ impl Folder {
     /// [`Error::Busy`] if somebody does; see [`read`].
     pub fn resume(id: &str) -> Result<(Folder, Journal), Error> {
         let path = folder_of(id)?;
-        let Some(lock) = lock(&path)? else {
+        let mut lock = lock(&path)?;
+        // Somebody who only looks has it for a moment, and leaves no number.
+        for _ in 0..100 {
+            if lock.is_some() || !holder(&path).is_empty() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            lock = self::lock(&path)?;
+        }
+        let Some(lock) = lock else {
             return Err(Error::Busy(id.to_string(), holder(&path)));
         };
         let run = read(id)?;
@@ -355,13 +364,25 @@ pub fn list() -> Vec<String> {
     names
 }
 
-/// The process that works on a run, if one does.
+/// The process that works on a run, if one does; its number may be unknown at the very beginning.
+///
+/// # Errors
+/// [`Error::NoSuchRun`], [`Error::Io`].
 pub fn worker(id: &str) -> Result<Option<String>, Error> {
-    let path = folder_of(id)?;
-    Ok(match lock(&path)? {
-        Some(_) => None,
-        None => Some(holder(&path)),
-    })
+    let folder = folder_of(id)?;
+    let path = folder.join("lock");
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        // Whoever makes the folder makes its lock first.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error(&path)(error)),
+    };
+    // Shared, so that two who look do not take each other for the worker.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(Some(holder(&folder))),
+        Err(std::fs::TryLockError::Error(error)) => Err(io_error(&path)(error)),
+    }
 }
 
 /// Milliseconds since 1970.
@@ -413,8 +434,18 @@ fn lock(folder: &Path) -> Result<Option<File>, Error> {
     }
 }
 
+/// The number in the lock, if that process has the lock open: a number that was left by a dead one
+/// may be anybody's by now.
 fn holder(folder: &Path) -> String {
-    std::fs::read_to_string(folder.join("lock")).unwrap_or_default()
+    let path = folder.join("lock");
+    let pid = std::fs::read_to_string(&path).unwrap_or_default();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let mut open = open.into_iter().flatten().flatten();
+    let it = std::fs::canonicalize(&path).ok();
+    match open.any(|file| std::fs::read_link(file.path()).ok() == it) {
+        true => pid,
+        false => String::new(),
+    }
 }
 
 /// Copies, digests on the way, and returns when the copy is on disk.

@@ -132,6 +132,14 @@ fn facts_of(plan: &Plan, node: &mut Node, facts: &Facts) -> Event {
             return fail(node, too_large(format!("has {memory} of memory left")));
         }
     }
+    if facts.pulls && plan.options.pull.is_none() && plan.images.iter().any(|image| image.size > 0)
+    {
+        return fail(
+            node,
+            "the BMC takes no upload, but fetches archives by itself: --pull URL tells it where"
+                .into(),
+        );
+    }
     let needs_ids = plan.images.iter().any(|image| image.id.is_some());
     if needs_ids && facts.dialect == Dialect::Redfish {
         return fail(

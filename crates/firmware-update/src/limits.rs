@@ -110,26 +110,6 @@ impl Limits {
         }
         Ok(())
     }
-
-    /// All of it faster, for simulated BMCs.
-    pub fn scaled(&self, by: u32) -> Limits {
-        let by = by.max(1);
-        let faster = |time: Duration| time / by;
-        Limits {
-            connect: faster(self.connect),
-            request: faster(self.request),
-            stall: faster(self.stall),
-            upload: faster(self.upload),
-            accept: faster(self.accept),
-            find: faster(self.find),
-            busy: faster(self.busy),
-            activate: faster(self.activate),
-            reset: faster(self.reset),
-            host_off: faster(self.host_off),
-            host_on: faster(self.host_on),
-            poll: faster(self.poll),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -65,10 +65,22 @@ pub struct Options {
     pub limits: Limits,
     /// Bytes a second, over all uploads together.
     pub rate: Option<u64>,
+    /// `--pull`: where BMCs that take no upload find the archives, see [`Options::pull`].
+    #[serde(default)]
+    pub pull: Option<String>,
     /// Leave nodes alone that run the version already.
     pub skip_current: bool,
     /// What BMCs' certificates are held against.
     pub trust: Trust,
+}
+
+impl Options {
+    /// The URL of an archive: below one that ends in `/` it has the archive's own file name.
+    pub fn pull(&self, image: &Image) -> Option<String> {
+        let url = self.pull.clone()?;
+        let name = image.path.file_name().filter(|_| url.ends_with('/'));
+        Some(url + &name.map_or_else(String::new, |name| name.to_string_lossy().into_owned()))
+    }
 }
 
 /// `--insecure`, `--accept-new-cert`.

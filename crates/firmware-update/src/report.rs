@@ -10,7 +10,8 @@ use crate::state::State;
 use crate::view::time;
 
 /// The parts of a time line, and which states they have.
-const PARTS: [(&str, &str, &[State]); 5] = [
+const PARTS: [(&str, &str, &[State]); 6] = [
+    ("look", "preflight", &[State::Preflight]),
     ("wait", "wait", &[State::Gate]),
     ("upload", "upload", &[State::Upload, State::Find]),
     (
@@ -33,10 +34,10 @@ h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.1rem; margin-to
 p.lead { margin-top: 0; opacity: .75 }
 .sum { display: flex; gap: 2.5rem; margin: 1.2rem 0 } .sum b { display: block; font-size: 1.9rem; line-height: 1.1 }
 .bad b { color: var(--bad) } .good b { color: var(--good) }
-table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: middle }
+table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: middle }
 th { font-weight: 600; font-size: .85rem; opacity: .75 } td.n { white-space: nowrap; font-weight: 600 } td.t { white-space: nowrap; text-align: right; font-variant-numeric: tabular-nums }
-td.line { width: 50%; min-width: 14rem } tr.bad td.n { color: var(--bad) } td.w { overflow-wrap: anywhere }
-svg { display: block; width: 100%; height: 14px } .wait { fill: #8883 } .upload { fill: #3b82c4 } .activate { fill: #d18f1f } .reset { fill: #8e5bb5 } .host { fill: #2a9d8f }
+td.line, th.line { width: 45%; min-width: 14rem } th.line span { float: right; font-weight: 400 } tr.bad td.n { color: var(--bad) } td.w { overflow-wrap: anywhere }
+svg { display: block; width: 100%; height: 14px } .look { fill: #888a } .wait { fill: #8883 } .upload { fill: #3b82c4 } .activate { fill: #d18f1f } .reset { fill: #8e5bb5 } .host { fill: #2a9d8f }
 .key span { display: inline-flex; align-items: center; gap: .4rem; margin-right: 1.2rem; font-size: .85rem } .key svg { width: 14px }
 ";
 
@@ -100,7 +101,8 @@ pub fn page(
         }
         let _ = write!(
             page,
-            "<h2>{title}</h2>\n<table><tr><th>Node</th><th>Time line</th><th>Time</th><th>{}</th></tr>\n",
+            "<h2>{title}</h2>\n<table><tr><th>Node</th><th class=\"line\"><span>{}</span>Time line</th><th>Time</th><th>{}</th></tr>\n",
+            text(&time(end - begin)),
             if class == "bad" { "Why" } else { "Runs" }
         );
         for node in nodes {
@@ -129,19 +131,13 @@ fn row(page: &mut String, node: &Node, class: &str, begin: u64, end: u64) {
         "<tr class=\"{class}\"><td class=\"n\">{}</td><td class=\"line\"><svg viewBox=\"0 0 1000 14\" preserveAspectRatio=\"none\">",
         text(&node.node)
     );
-    for pair in node.times.windows(2) {
-        let [(state, from), (_, to)] = pair else {
-            continue;
-        };
-        let Some((part, _, _)) = PARTS.iter().find(|(_, _, states)| states.contains(state)) else {
-            continue;
-        };
+    for (part, from, to) in parts(node) {
         let scale = |at: u64| at.saturating_sub(begin) as f64 * 1000.0 / (end - begin) as f64;
         let _ = write!(
             page,
             "<rect class=\"{part}\" x=\"{:.1}\" width=\"{:.1}\" height=\"14\"/>",
-            scale(*from),
-            (scale(*to) - scale(*from)).max(1.0)
+            scale(from),
+            (scale(to) - scale(from)).max(1.0)
         );
     }
     let _ = writeln!(
@@ -150,6 +146,24 @@ fn row(page: &mut String, node: &Node, class: &str, begin: u64, end: u64) {
         text(&time(last.saturating_sub(first))),
         text(&said.join(", "))
     );
+}
+
+/// The parts of a node's way, from when until when; states of one part that follow each other are one.
+fn parts(node: &Node) -> Vec<(&'static str, u64, u64)> {
+    let mut parts: Vec<(&'static str, u64, u64)> = Vec::new();
+    for pair in node.times.windows(2) {
+        let [(state, from), (_, to)] = pair else {
+            continue;
+        };
+        let Some((part, _, _)) = PARTS.iter().find(|(_, _, states)| states.contains(state)) else {
+            continue;
+        };
+        match parts.last_mut() {
+            Some((last, _, until)) if last == part => *until = *to,
+            _ => parts.push((part, *from, *to)),
+        }
+    }
+    parts
 }
 
 /// Text for an element, and for nothing else.

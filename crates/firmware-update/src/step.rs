@@ -34,11 +34,15 @@ pub enum Step {
         name: String,
         /// Whether to ask for grants.
         rated: bool,
+        /// Where a BMC that takes no upload finds it.
+        pull: Option<String>,
     },
     /// How is it?
     Look {
         /// The images that the BMC holds.
         images: bool,
+        /// Not while the task runs: the list says nothing more then, and takes a dozen requests.
+        unless_running: bool,
         /// What runs, and whether BMC and host are up.
         runs: bool,
         /// The task of our upload.
@@ -99,6 +103,8 @@ pub struct Facts {
     pub memory: Option<u64>,
     /// It restarts by itself as soon as its flash is written.
     pub by_itself: bool,
+    /// It takes no upload, but fetches archives.
+    pub pulls: bool,
     /// An update is going on that is not ours.
     pub busy: bool,
 }

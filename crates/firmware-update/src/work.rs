@@ -65,16 +65,33 @@ fn work(wire: &Wire, order: &Order, report: &mut Report) -> Result<Outcome, Trou
             size,
             name,
             rated,
+            pull,
         } => {
             let patience = Patience {
                 stall: wire.limits.stall,
                 accept: wire.limits.accept,
             };
+            before(&mut client, report)?;
+            if let Some(url) = pull
+                && client.update_offer().map_err(mapped)?.pulls
+            {
+                return fetch(&mut client, url, report);
+            }
             upload(&mut client, archive, *size, name, *rated, patience, report)
         }
         Step::Look {
-            images, runs, task, ..
-        } => look(&mut client, *images, *runs, task.as_deref()),
+            images,
+            unless_running,
+            runs,
+            task,
+            ..
+        } => look(
+            &mut client,
+            *images,
+            *unless_running,
+            *runs,
+            task.as_deref(),
+        ),
         Step::Activate(id) => client.activate(id).map(done).map_err(mapped),
         Step::First(id) => client.make_first(id).map(done).map_err(mapped),
         Step::Delete(id) => delete(&mut client, id),
@@ -108,12 +125,14 @@ fn preflight(client: &mut Client) -> Result<Outcome, Trouble> {
         limit: offer.limit,
         memory: offer.memory,
         by_itself: offer.by_itself,
+        pulls: offer.pulls,
     }))
 }
 
 fn look(
     client: &mut Client,
     images: bool,
+    unless_running: bool,
     runs: bool,
     task: Option<&str>,
 ) -> Result<Outcome, Trouble> {
@@ -127,7 +146,7 @@ fn look(
             TaskState::Vanished => Task::Vanished,
         });
     }
-    if images {
+    if images && !(unless_running && matches!(seen.task, Some(Task::Running(_)))) {
         let found = client.images().map_err(mapped)?;
         seen.percent = found.iter().find_map(|image| image.progress);
         seen.images = Some(found.into_iter().map(held).collect());
@@ -174,6 +193,33 @@ fn delete(client: &mut Client, id: &str) -> Result<Outcome, Trouble> {
     Ok(Outcome::Done)
 }
 
+/// Tells the parent what the BMC holds before there is anything of ours.
+fn before(client: &mut Client, report: &mut Report) -> Result<(), Trouble> {
+    let images = client.images().map_err(|error| trouble(&error))?;
+    let ids: Vec<&str> = images.iter().map(|image| image.id.as_str()).collect();
+    let ids = serde_json::to_string(&ids).unwrap_or_default();
+    let told = report.ask(&format!("before {ids}"));
+    told.map(drop).map_err(|error| own(WORKER, &error))
+}
+
+/// Has a BMC fetch the archive that takes none.
+fn fetch(client: &mut Client, url: &str, report: &mut Report) -> Result<Outcome, Trouble> {
+    report.ask("last").map_err(|error| own(WORKER, &error))?;
+    match client.pull(url) {
+        Ok(Sent::Accepted { id, task }) => Ok(Outcome::Sent { id, task }),
+        Ok(Sent::Exists) => Ok(Outcome::Existed),
+        Err(error) => Err(trouble(&error)),
+    }
+}
+
+/// Whose error it is when the parent does not answer.
+const WORKER: &str = "this node's worker";
+
+/// An error of our own side.
+fn own(what: &str, error: &io::Error) -> Trouble {
+    Trouble::new(Kind::Refused, format!("{what}: {error}"))
+}
+
 fn upload(
     client: &mut Client,
     archive: &Path,
@@ -183,16 +229,8 @@ fn upload(
     patience: Patience,
     report: &mut Report,
 ) -> Result<Outcome, Trouble> {
-    let own =
-        |what: &str, error: &io::Error| Trouble::new(Kind::Refused, format!("{what}: {error}"));
     let mut file =
         File::open(archive).map_err(|error| own(&archive.display().to_string(), &error))?;
-    let images = client.images().map_err(|error| trouble(&error))?;
-    let ids: Vec<&str> = images.iter().map(|image| image.id.as_str()).collect();
-    let ids = serde_json::to_string(&ids).unwrap_or_default();
-    report
-        .ask(&format!("before {ids}"))
-        .map_err(|error| own("this node's worker", &error))?;
     let mut meanwhile = Words {
         report,
         rated,

@@ -24,7 +24,7 @@ use support::{Fake, Never, Told, plan, verdicts, worker};
 
 type Case = (&'static str, fn(&Path));
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     ("good", good),
     ("faults", faults),
     ("canary", canary),
@@ -33,6 +33,7 @@ const CASES: [Case; 8] = [
     ("rate", rate),
     ("locked", locked),
     ("killed", killed),
+    ("killed_once", killed_once),
 ];
 
 fn main() {
@@ -40,7 +41,7 @@ fn main() {
     if args.get(1).map(String::as_str) == Some("--case") {
         let (_, case) = CASES.iter().find(|(name, _)| *name == args[2]).unwrap();
         let dir = std::env::var_os("NODETOOLS_ROOT").unwrap();
-        nix::unistd::alarm::set(500);
+        nix::unistd::alarm::set(1800);
         match args.get(3) {
             Some(id) => resume(Path::new(&dir), id),
             None => case(Path::new(&dir)),
@@ -388,85 +389,122 @@ fn resume(dir: &Path, id: &str) {
     folder.flush().unwrap();
 }
 
-/// SIGKILL before each write and each fsync of the journal, again and again until a run gets through.
-fn killed(dir: &Path) {
+/// A run of three nodes, not begun yet; its ID.
+fn three(dir: &Path, redfish: bool) -> String {
+    let all: Vec<_> = names(3)
+        .into_iter()
+        .map(|name| (name, Fake::new(redfish, "")))
+        .collect();
+    bmcs(dir, &all);
+    let mut plan = plan(dir, Goal::Run { keep_host: false }, &BOTH, &names(3));
+    // Long limits, for a busy machine: only the one that a lost upload is waited for is short.
+    plan.options.limits = Limits {
+        find: Duration::from_millis(700),
+        poll: Duration::from_millis(5),
+        ..Limits::default()
+    };
+    let folder = Folder::create(&mut plan, None).unwrap();
+    folder.id().to_string()
+}
+
+/// Works on that run until it ends, or SIGKILL comes before the `when`th such call on its journal.
+/// True: it ended.
+fn until_killed(dir: &Path, id: &str, call: &str, when: u32) -> bool {
+    let journal = journal::directory().join(id).join("journal");
+    let status = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "-P"])
+        .arg(journal)
+        .args(["-e", &format!("inject={call}:signal=SIGKILL:when={when}")])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--case", "killed", id])
+        .env("NODETOOLS_ROOT", dir)
+        .status();
+    status.unwrap().success()
+}
+
+/// No node is lost, and none got an archive twice.
+fn finished(dir: &Path, id: &str, redfish: bool, context: &str) {
+    let read = journal::read(id).unwrap();
+    assert_eq!(read.ended.as_deref(), Some("done"), "{context}");
+    assert_eq!(read.nodes.len(), 3);
+    for node in read.nodes.values() {
+        let bmc = Fake::read(&dir.join("bmcs"), &node.node);
+        assert_eq!(node.state, State::Good, "{context}: {node:?}");
+        assert_eq!(bmc.uploads, 2, "one per image: {context}");
+        assert_eq!(bmc.runs.host.as_deref(), Some("h2"), "{context}");
+        let dialect = if redfish {
+            Dialect::Redfish
+        } else {
+            Dialect::Rest
+        };
+        assert_eq!(node.dialect, Some(dialect));
+    }
+}
+
+fn has_strace() -> bool {
     let strace = Command::new("strace")
         .arg("-V")
         .output()
         .is_ok_and(|out| out.status.success());
+    assert!(
+        strace || std::env::var_os("CI").is_none(),
+        "strace: is missing, and this is CI"
+    );
     if !strace {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "strace: is missing, and this is CI"
-        );
         println!("skipped: strace missing");
+    }
+    strace
+}
+
+/// SIGKILL once, before each single write and each single fsync of the journal, and then a resume.
+/// `KILL_STRIDE` (default 5) says how many of them are passed over; 1 takes each.
+fn killed_once(dir: &Path) {
+    if !has_strace() {
+        return;
+    }
+    let stride = std::env::var("KILL_STRIDE").ok();
+    let stride = stride.and_then(|text| text.parse().ok()).unwrap_or(5);
+    for redfish in [false, true] {
+        for call in ["write", "fdatasync"] {
+            let mut steps = 0;
+            for when in (1..).step_by(stride) {
+                let id = three(dir, redfish);
+                let ended = until_killed(dir, &id, call, when);
+                if !ended {
+                    steps += 1;
+                    // A child of the killed one may not have closed its copy of the lock yet.
+                    while !again(dir, "killed", Some(&id)).status().unwrap().success() {}
+                }
+                finished(dir, &id, redfish, &format!("{redfish} {call} {when}"));
+                std::fs::remove_dir_all(journal::directory().join(&id)).unwrap();
+                if ended {
+                    break;
+                }
+            }
+            assert!(steps * stride >= 20, "{steps} steps of the journal");
+        }
+    }
+}
+
+/// The same again and again, until a run gets through.
+fn killed(dir: &Path) {
+    if !has_strace() {
         return;
     }
     for redfish in [false, true] {
         for stride in [7, 10, 13] {
-            let all: Vec<_> = names(3)
-                .into_iter()
-                .map(|name| (name, Fake::new(redfish, "")))
-                .collect();
-            bmcs(dir, &all);
-            let mut plan = plan(dir, Goal::Run { keep_host: false }, &BOTH, &names(3));
-            // Long limits, for a busy machine: only the one that a lost upload is waited for is short.
-            plan.options.limits = Limits {
-                find: Duration::from_millis(700),
-                poll: Duration::from_millis(5),
-                ..Limits::default()
-            };
-            let folder = Folder::create(&mut plan, None).unwrap();
-            let id = folder.id().to_string();
-            drop(folder);
-            let journal = journal::directory().join(&id).join("journal");
+            let id = three(dir, redfish);
             let mut kills = 0;
             loop {
                 let call = if kills % 2 == 0 { "write" } else { "fdatasync" };
-                let status = Command::new("strace")
-                    .args([
-                        "-qq",
-                        "-o",
-                        "/dev/null",
-                        "-P",
-                        journal.to_str().unwrap(),
-                        "-e",
-                    ])
-                    .arg(format!(
-                        "inject={call}:signal=SIGKILL:when={}",
-                        1 + kills % stride
-                    ))
-                    .arg(std::env::current_exe().unwrap())
-                    .args(["--case", "killed", &id])
-                    .env("NODETOOLS_ROOT", dir)
-                    .status()
-                    .unwrap();
-                if status.success() {
+                if until_killed(dir, &id, call, 1 + kills % stride) {
                     break;
                 }
                 kills += 1;
                 assert!(kills < 300, "no progress");
             }
             assert!(kills > 3, "{kills}");
-            let read = journal::read(&id).unwrap();
-            assert_eq!(read.ended.as_deref(), Some("done"));
-            for node in read.nodes.values() {
-                let bmc = Fake::read(&dir.join("bmcs"), &node.node);
-                assert_eq!(node.state, State::Good, "{node:?}");
-                assert_eq!(
-                    bmc.uploads, 2,
-                    "one per image, whoever was killed: {redfish} {stride} {kills}"
-                );
-                assert_eq!(bmc.runs.host.as_deref(), Some("h2"));
-                assert_eq!(
-                    node.dialect,
-                    Some(if redfish {
-                        Dialect::Redfish
-                    } else {
-                        Dialect::Rest
-                    })
-                );
-            }
+            finished(dir, &id, redfish, &format!("{redfish} {stride} {kills}"));
         }
     }
 }

@@ -155,6 +155,8 @@ pub enum Fault {
         /// How many.
         bytes: u64,
     },
+    /// Takes no image, but fetches one (SimpleUpdate) over plain HTTP.
+    PullsOnly,
     /// Says that it has so little memory left.
     LittleMemory {
         /// How much.

@@ -61,6 +61,8 @@ pub struct Offer {
     pub memory: Option<u64>,
     /// It restarts by itself once an archive is written.
     pub by_itself: bool,
+    /// It takes no upload, but fetches an archive that it is told of: [`Client::pull`].
+    pub pulls: bool,
     /// It speaks Redfish; else OpenBMC's REST.
     pub redfish: bool,
 }
@@ -130,6 +132,7 @@ pub(crate) trait Firmware {
         patience: Patience,
         meanwhile: &mut dyn Meanwhile,
     ) -> Result<Sent, UploadError>;
+    fn pull(&mut self, url: &str) -> Result<Sent, Error>;
     fn activate(&mut self, id: &str) -> Result<(), Error>;
     fn make_first(&mut self, id: &str) -> Result<(), Error>;
     fn delete(&mut self, id: &str) -> Result<(), Error>;
@@ -186,6 +189,14 @@ impl Client {
             .rewind()
             .map_err(|error| UploadError::Ended(error.to_string()))?;
         firmware.upload(archive, patience, meanwhile)
+    }
+
+    /// Has the BMC fetch an archive from `url` (`http://` or `https://`), where that is its only way.
+    ///
+    /// # Errors
+    /// [`Error::NotOffered`] where archives are pushed, or by another protocol.
+    pub fn pull(&mut self, url: &str) -> Result<Sent, Error> {
+        self.firmware("fetching an archive")?.pull(url)
     }
 
     /// Asks for the activation of an image that it holds.

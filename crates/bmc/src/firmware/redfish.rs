@@ -128,16 +128,28 @@ pub(super) fn sent(answer: Result<upload::Answer, Failed>) -> Result<upload::Ans
     })
 }
 
+/// What an accepted archive's answer says of its task.
+fn accepted(body: &[u8], location: Option<&str>) -> Sent {
+    let task = crate::shapes::read::<Task>(body).ok();
+    let own = task.and_then(|task| task.path());
+    Sent::Accepted {
+        id: None,
+        task: own.or_else(|| location.and_then(local_path)),
+    }
+}
+
 impl Firmware for Redfish<'_> {
     fn offer(&mut self) -> Result<Offer, Error> {
         let (_, service) = self.service()?;
-        if service.multipart().is_none() && service.push().is_none() {
+        let pulls = service.pull().is_some();
+        if service.multipart().is_none() && service.push().is_none() && !pulls {
             return Err(self.not_offered("push of an archive"));
         }
         Ok(Offer {
             limit: service.limit,
             memory: self.memory()?,
             by_itself: service.by_itself(),
+            pulls,
             redfish: true,
         })
     }
@@ -215,22 +227,41 @@ impl Firmware for Redfish<'_> {
         let answer = self.push(archive, patience, meanwhile)?;
         let said = crate::shapes::refusal(&answer.body);
         match answer.status {
-            200..=299 => {
-                let own = crate::shapes::read::<Task>(&answer.body)
-                    .ok()
-                    .and_then(|task| task.path());
-                let monitor = answer.location.as_deref().and_then(local_path);
-                Ok(Sent::Accepted {
-                    id: None,
-                    task: own.or(monitor),
-                })
-            }
+            200..=299 => Ok(accepted(&answer.body, answer.location.as_deref())),
             409 => Ok(Sent::Exists),
             status => Err(self
                 .0
                 .http
                 .upload_refused(status, answer.early, &said)
                 .into()),
+        }
+    }
+
+    fn pull(&mut self, url: &str) -> Result<Sent, Error> {
+        let what = "fetching an archive";
+        let (_, service) = self.service()?;
+        let pull = service.pull().ok_or_else(|| self.not_offered(what))?;
+        let path = pull.path().ok_or_else(|| self.not_offered(what))?;
+        let protocol = match url.starts_with("https:") {
+            true => "HTTPS",
+            false => "HTTP",
+        };
+        if !pull.fetches_by(protocol) {
+            return Err(self.not_offered(&format!("{what} by {protocol}")));
+        }
+        let mut body = json!({"ImageURI": url, "TransferProtocol": protocol});
+        if pull.waits() {
+            body["@Redfish.OperationApplyTime"] = json!("OnReset");
+        }
+        let call = Call {
+            again: false,
+            ..Call::send(what, &Method::POST, &path, &body)
+        };
+        let answer = self.0.call(&call)?;
+        match answer.status {
+            200..=299 => Ok(accepted(&answer.body, answer.header("location"))),
+            409 => Ok(Sent::Exists),
+            _ => Err(self.0.http.refused(what, &answer)),
         }
     }
 

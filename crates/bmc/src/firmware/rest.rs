@@ -45,6 +45,7 @@ impl Firmware for Rest<'_> {
             limit: None,
             memory: None,
             by_itself: false,
+            pulls: false,
             redfish: false,
         })
     }
@@ -123,6 +124,14 @@ impl Firmware for Rest<'_> {
                 .upload_refused(status, answer.early, &said)
                 .into()),
         }
+    }
+
+    fn pull(&mut self, _: &str) -> Result<Sent, Error> {
+        Err(Error::NotOffered {
+            bmc: self.0.http.target().host.clone(),
+            what: "fetching an archive".to_string(),
+            why: "archives are sent to it".to_string(),
+        })
     }
 
     fn activate(&mut self, id: &str) -> Result<(), Error> {

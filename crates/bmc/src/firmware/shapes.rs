@@ -36,9 +36,45 @@ pub struct UpdateService {
     multipart: Option<String>,
     #[serde(rename = "HttpPushUriOptions")]
     options: Option<PushOptions>,
+    #[serde(rename = "Actions")]
+    actions: Option<UpdateActions>,
     /// The images.
     #[serde(rename = "FirmwareInventory")]
     pub inventory: Option<Link>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct UpdateActions {
+    #[serde(rename = "#UpdateService.SimpleUpdate")]
+    simple: Option<SimpleUpdate>,
+}
+
+/// The action by which a BMC fetches an archive.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SimpleUpdate {
+    target: Option<String>,
+    #[serde(rename = "TransferProtocol@Redfish.AllowableValues")]
+    protocols: Option<Vec<String>>,
+    #[serde(rename = "@Redfish.OperationApplyTimeSupport")]
+    apply: Option<Value>,
+}
+
+impl SimpleUpdate {
+    /// Where it is asked for.
+    pub fn path(&self) -> Option<String> {
+        local_path(self.target.as_deref()?)
+    }
+
+    /// It fetches by this protocol (`HTTP`), or does not say by which.
+    pub fn fetches_by(&self, protocol: &str) -> bool {
+        let protocols = self.protocols.as_ref();
+        protocols.is_none_or(|all| all.iter().any(|one| one == protocol))
+    }
+
+    /// It can be told to wait for the next reset.
+    pub fn waits(&self) -> bool {
+        self.apply.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -64,6 +100,13 @@ impl UpdateService {
         local_path(self.push.as_deref()?)
     }
 
+    /// How archives are fetched, where none can be pushed.
+    pub fn pull(&self) -> Option<&SimpleUpdate> {
+        let none = self.multipart().is_none() && self.push().is_none();
+        let simple = self.actions.as_ref()?.simple.as_ref()?;
+        (none && simple.path().is_some()).then_some(simple)
+    }
+
     /// When a plain push takes effect, where that is told: then it can be changed, too.
     pub fn apply_time(&self) -> Option<&str> {
         self.options.as_ref()?.apply.as_ref()?.time.as_deref()
@@ -72,6 +115,9 @@ impl UpdateService {
     /// The BMC restarts by itself once an archive is written: it knows no multipart push, and no
     /// apply time that could be changed.
     pub fn by_itself(&self) -> bool {
+        if let Some(pull) = self.pull() {
+            return !pull.waits();
+        }
         self.multipart().is_none() && self.apply_time().is_none()
     }
 }

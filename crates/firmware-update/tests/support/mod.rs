@@ -115,6 +115,7 @@ fn work(bmc: &mut Fake, step: &Step, report: &mut Report) -> Result<Outcome, Tro
             limit: (fault == "small").then_some(10),
             memory: (fault == "little memory").then_some(20),
             by_itself: false,
+            pulls: false,
             busy: fault == "busy",
         })),
         Step::Upload { archive, .. } => upload(bmc, archive, report),

@@ -3,9 +3,13 @@
 use serde_json::json;
 
 use super::{Call, link, redfish};
+use crate::Fault;
 use crate::message::Answer;
 use crate::updater::Activation;
 
+/// Where a BMC that fetches images by itself is told of them.
+pub(super) const SIMPLE_UPDATE: &str =
+    "/redfish/v1/UpdateService/Actions/UpdateService.SimpleUpdate";
 const INVENTORY: &str = "/redfish/v1/UpdateService/FirmwareInventory";
 
 pub(super) fn service(call: &mut Call<'_>) -> Answer {
@@ -31,6 +35,16 @@ pub(super) fn service(call: &mut Call<'_>) -> Answer {
     } else {
         "Immediate"
     };
+    if call.state.rules.has(&Fault::PullsOnly) {
+        value["Actions"] = json!({"#UpdateService.SimpleUpdate": {
+            "target": SIMPLE_UPDATE,
+            "TransferProtocol@Redfish.AllowableValues": ["HTTP"],
+            "@Redfish.OperationApplyTimeSupport": {"SupportedValues": ["Immediate", "OnReset"]}}});
+        for name in ["HttpPushUri", "MultipartHttpPushUri"] {
+            value[name] = json!(null);
+        }
+        return Answer::json(200, &value);
+    }
     value["HttpPushUriOptions"] = json!({"HttpPushUriApplyTime": {"ApplyTime": apply}});
     Answer::json(200, &value)
 }

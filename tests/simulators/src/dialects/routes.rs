@@ -264,6 +264,7 @@ fn upload(dialect: &Dialect, request: &Request) -> Option<Way> {
             Some(Way::Multipart)
         }
         "POST" if dialect.redfish && path == dialect.push => Some(Way::Push),
+        "POST" if dialect.redfish && path == redfish_update::SIMPLE_UPDATE => Some(Way::Pull),
         "POST" if dialect.rest && path == "/upload/image" => Some(Way::Rest),
         "PUT" if dialect.rest && fits("/upload/image/*", path).is_some() => Some(Way::Rest),
         _ => None,

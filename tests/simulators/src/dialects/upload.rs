@@ -25,6 +25,8 @@ pub(crate) enum Way {
     Push,
     /// Redfish's `MultipartHttpPushUri`.
     Multipart,
+    /// Redfish's SimpleUpdate: the body says where the image is.
+    Pull,
 }
 
 /// What comes in.
@@ -55,6 +57,9 @@ pub(super) fn receive(
         }
         _ => Incoming::Plain(TarScan::default()),
     };
+    if way == Way::Pull {
+        return pull(world, number, request, wire);
+    }
     let announced = wire.announced();
     let begun = world.with(number, |bmc, state| begin(bmc, state, announced, way));
     let limit = match begun {
@@ -71,6 +76,57 @@ pub(super) fn receive(
         }
     });
     answer.unwrap_or_else(|| Answer::empty(500))
+}
+
+/// Fetches an image, and answers when it has it.
+fn pull(world: &World, number: usize, request: &Request, wire: &mut Wire) -> Answer {
+    let asked = wire.whole(64 << 10).ok().flatten().unwrap_or_default();
+    let asked: Value = serde_json::from_slice(&asked).unwrap_or_default();
+    let offered = world.with(number, |_, state| state.rules.has(&Fault::PullsOnly));
+    if offered != Some(true) {
+        return redfish::missing(request);
+    }
+    let mut scan = TarScan::default();
+    let fetched = asked["ImageURI"].as_str().map(|url| fetch(url, &mut scan));
+    if !matches!(fetched, Some(Ok(()))) {
+        return redfish::error(400, "ActionParameterValueError", &["ImageURI"]);
+    }
+    let finished = world.with(number, |bmc, state| {
+        state.updater.apply_time = asked["@Redfish.OperationApplyTime"]
+            .as_str()
+            .unwrap_or("Immediate")
+            .to_string();
+        finish(world, bmc, state, Incoming::Plain(scan), Way::Pull, request)
+    });
+    finished.unwrap_or_else(|| Answer::empty(500))
+}
+
+/// GET over plain HTTP, to the end of the connection.
+fn fetch(url: &str, scan: &mut TarScan) -> std::io::Result<()> {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let wrong = || std::io::Error::other("no such URL");
+    let rest = url.strip_prefix("http://").ok_or_else(wrong)?;
+    let (host, path) = rest.split_once('/').ok_or_else(wrong)?;
+    let mut server = std::net::TcpStream::connect(host)?;
+    let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
+    server.write_all(request.as_bytes())?;
+    let mut answer = BufReader::new(server);
+    let mut line = String::new();
+    answer.read_line(&mut line)?;
+    if !line.contains(" 200 ") {
+        return Err(wrong());
+    }
+    while line.trim() != "" {
+        line.clear();
+        answer.read_line(&mut line)?;
+    }
+    let mut chunk = [0; 16 << 10];
+    loop {
+        match answer.read(&mut chunk)? {
+            0 => return Ok(()),
+            count => scan.feed(&chunk[..count]),
+        }
+    }
 }
 
 /// What speaks against an upload before its body; else how long that may be.
@@ -187,6 +243,7 @@ fn finish(
 ) -> Answer {
     let now = world.clock.now();
     let mut apply = match way {
+        Way::Pull => state.updater.apply_time.clone(),
         Way::Push if bmc.dialect.apply_patch => state.updater.apply_time.clone(),
         Way::Push => "Immediate".to_string(),
         _ => "OnReset".to_string(),

@@ -168,7 +168,7 @@ fn many_slow_ones() {
         command
     };
     let (mut one, mut many) = (Taken::default(), Taken::default());
-    let mut memory = 0.0;
+    let (mut memory, mut waiting) = (0.0, 0.0);
     for _ in 0..3 {
         one.add(&mut command("n1"));
         let (before, start) = (children_cpu(), Instant::now());
@@ -182,6 +182,9 @@ fn many_slow_ones() {
             SLOW_SIZE as f64 / RATE as f64 / 2.0,
         ));
         memory = tree_memory(child.id());
+        let (own, since) = (own_cpu(child.id()), Instant::now());
+        std::thread::sleep(Duration::from_secs(5));
+        waiting = (own_cpu(child.id()) - own) / since.elapsed().as_secs_f64();
         assert!(child.wait().expect("rflash").success());
         many.wall.push(start.elapsed().as_secs_f64());
         many.cpu.push(children_cpu() - before);
@@ -197,6 +200,23 @@ fn many_slow_ones() {
         many.1 / SLOW as f64 * 1e3,
         memory / SLOW as f64
     );
+    println!(
+        "flash: {:.2} % of a core for the parent while all of them are sent to (target 1: {})",
+        waiting * 100.0,
+        if waiting <= 0.01 { "met" } else { "MISSED" }
+    );
+}
+
+/// CPU seconds of one process so far.
+fn own_cpu(pid: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = text.rsplit(") ").next().unwrap_or_default();
+    // utime and stime, in hundredths of a second.
+    let ticks = fields.split(' ').skip(11).take(2);
+    ticks
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0
 }
 
 /// Proportional memory of a process and its children, in KiB.
