@@ -50,6 +50,7 @@ campaign: setup-test
 	$(CARGO) build --locked --workspace --bins
 	KILL_STRIDE=1 $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
 	NODEREBOOT_STORM=1000 $(CARGO) test --locked -p scenarios --test nodereboot -- --nocapture --test-threads 1 controllers
+	KILL_STRIDE=1 $(CARGO) test --locked -p firmware-update --test engine
 	RFLASH_RUNS=$(CAMPAIGN_RUNS) $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 
