@@ -14,6 +14,8 @@ MANDIR      ?= $(PREFIX)/share/man
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 DOCDIR      ?= $(PREFIX)/share/doc/xcat-nodetools
+# Where resource managers look, whatever PREFIX is.
+OCFDIR      ?= /usr/lib/ocf/resource.d/xcat
 DESTDIR     ?=
 # 1: nodereboot-priv is installed with the setuid bit (nodereboot-priv(8) says what else there is).
 SETUID      ?= 0
@@ -23,7 +25,7 @@ CAMPAIGN_RUNS ?= 10000
 # Built into nodereboot-priv, which runs nothing else.
 export NODETOOLS_SBINDIR = $(SBINDIR)
 
-PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv rflash snmove xtab
+PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv oneserver rflash snmove xtab
 RELEASE  = target/release
 STATIC   = target/static/x86_64-unknown-linux-gnu/release
 
@@ -71,10 +73,10 @@ dist: setup-build
 
 # Builds nothing: root installs what a user has made.
 install:
-	scripts/install-files "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" SETUID="$(SETUID)" STATIC="$(STATIC)"
+	scripts/install-files "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" OCFDIR="$(OCFDIR)" SETUID="$(SETUID)" STATIC="$(STATIC)"
 
 uninstall:
-	scripts/install-files --remove "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" STATIC="$(STATIC)"
+	scripts/install-files --remove "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" OCFDIR="$(OCFDIR)" STATIC="$(STATIC)"
 
 clean:
 	$(CARGO) clean

@@ -64,7 +64,9 @@ fn what_is_installed_is_what_is_listed_and_what_is_removed() {
     assert_eq!(installed, listed);
     for file in &installed {
         let name = file.strip_prefix(&stage).expect("staged");
-        let executable = name.starts_with("usr/sbin") || name.starts_with("usr/libexec");
+        let executable = ["usr/sbin", "usr/libexec", "usr/lib/ocf"]
+            .iter()
+            .any(|dir| name.starts_with(dir));
         let metadata = fs::symlink_metadata(file).expect("a file");
         assert!(
             metadata.is_file(),
@@ -84,6 +86,8 @@ fn what_is_installed_is_what_is_listed_and_what_is_removed() {
         "usr/libexec/xcat-nodetools/snmove",
         "usr/share/man/man5/getadapter-report.5",
         "usr/lib/systemd/system/callbackd.service",
+        "usr/lib/systemd/system/oneserver@.service",
+        "usr/lib/ocf/resource.d/xcat/oneserver",
         "usr/share/doc/xcat-nodetools/LICENSE-MIT",
     ] {
         assert!(installed.contains(&stage.join(wanted)), "{wanted}");
@@ -137,6 +141,7 @@ fn the_unit_names_the_installed_program_and_systemd_takes_it() {
         "UNITDIR",
         "TMPFILESDIR",
         "DOCDIR",
+        "OCFDIR",
     ]
     .map(at);
     let mut arguments = vec!["", ""];

@@ -29,7 +29,8 @@ impl Interrupt {
         Interrupt::of(&[SIGINT, SIGQUIT, SIGTERM])
     }
 
-    fn of(signals: &[i32]) -> io::Result<Interrupt> {
+    /// Becomes readable when one of these came; the caller that ignored it is obeyed.
+    pub fn of(signals: &[i32]) -> io::Result<Interrupt> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
         let ignored = ignored_signals();

@@ -54,6 +54,13 @@ pub(crate) fn read(path: &Path) -> Result<Option<Epoch>, Error> {
     Ok(Some(epoch))
 }
 
+/// True if both slots can be read.
+pub(crate) fn is_whole(path: &Path) -> Result<bool, Error> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let (first, second) = bytes.split_at(SLOT.min(bytes.len()));
+    Ok(decode(first).is_some() && decode(second).is_some())
+}
+
 /// The bytes of the file of a lock that was never used.
 pub(crate) fn fresh(identity: &str) -> Vec<u8> {
     let mut bytes = encode(0, identity);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fork_worker::Failure;
+use crate::private_dir::DirError;
 
 /// Why there is no answer. That somebody else holds the lock is an answer, not an error.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,14 @@ pub enum Error {
     /// There is no lock: it was never made, or the directory is not what it was.
     #[error("{0}: there is no such lock (oneserver init makes it, once)")]
     NoLock(PathBuf),
+    /// The database has no such kind.
+    #[error(
+        "{0}: there is no such lock in the database (oneserver init --engine pg makes it, once)"
+    )]
+    NoKind(String),
+    /// The database has not answered the holder of a lock for so long that it may have given it on.
+    #[error("the database does not answer")]
+    Unanswered,
     /// The lock was used and is gone. A new one would let a second server start beside the one that
     /// holds the old one.
     #[error(
@@ -48,13 +56,28 @@ pub enum Error {
     #[error("{0:?}: not an address that can be published")]
     Address(String),
     /// The process that waited for the lock failed.
-    #[error("{path}: waiting for the lock: {failure}")]
+    #[error("{path}: waiting for the lock: {why}")]
     Waiter {
         /// The lock.
         path: PathBuf,
         /// What became of the process.
-        failure: Failure,
+        why: String,
     },
+    /// The lock's file was removed or replaced under its holder.
+    #[error("{0}: was removed or replaced")]
+    Replaced(PathBuf),
+    /// A directory on this host is not usable.
+    #[error(transparent)]
+    Directory(#[from] DirError),
+    /// The database is not usable.
+    #[error(transparent)]
+    Database(#[from] xcat_tables::Error),
+    /// A supervisor of that kind runs on this host already.
+    #[error("{0}: runs on this host already")]
+    Running(String),
+    /// The children cannot be waited for.
+    #[error("{0}: {1}")]
+    Supervisor(String, io::Error),
     /// An inherited descriptor is not this lock, or nobody holds it.
     #[error("{0}: the inherited descriptor does not hold this lock")]
     NotHeld(PathBuf),

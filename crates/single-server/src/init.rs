@@ -56,7 +56,11 @@ fn make(kind: &Kind, instances: u32) -> Result<(), Error> {
     }
     let found = epoch::read(&path)?.ok_or_else(|| Error::EpochLost(path.clone()))?;
     if found.last > 0 {
-        return Err(Error::LockLost(kind.lock()));
+        // Somebody else may have made it and used it since.
+        return Err(match kind.lock().symlink_metadata() {
+            Ok(_) => Error::Exists(kind.lock()),
+            Err(_) => Error::LockLost(kind.lock()),
+        });
     }
     let header = Header {
         identity: found.identity,

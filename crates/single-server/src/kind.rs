@@ -62,7 +62,7 @@ impl Kind {
     /// # Errors
     /// If there is no lock, or it is none of ours.
     pub fn instances(&self) -> Result<u32, Error> {
-        Ok(Lock::open(&self.lock())?.header()?.instances)
+        Lock::instances(&self.lock())
     }
 
     /// An instance: the first one has the kind's own files, the others have files of their own beside

@@ -17,21 +17,46 @@
 //! Whoever stores state should keep the greatest epoch seen and refuse smaller ones: the lock is
 //! never believed alone.
 
+mod board;
+mod client;
+mod database;
+mod engine;
 mod epoch;
 mod error;
+mod event;
 mod fifo;
+mod flock;
 mod held;
+mod incarnation;
 mod init;
 mod kind;
 mod lock;
 mod private_dir;
+mod process;
 mod published;
+mod service;
+mod status;
+mod supervisor;
 mod waiting;
 
+pub use board::Board;
+pub use client::{Watch, current};
+pub use engine::{Engine, Instance, LockAt, Seen};
 pub use error::Error;
+pub use event::{Event, What};
 pub use fifo::Fifo;
 pub use held::Held;
 pub use kind::Kind;
 pub use private_dir::{DirError, PrivateDir, errno, is_fifo};
+pub use process::Process;
 pub use published::Published;
+pub use service::{Service, Standing};
+pub use status::{Standing as Stands, Status};
+pub use supervisor::{Remark, supervise, supervise_mutilated};
 pub use waiting::{Waited, Waiting};
+
+/// This host's name, as others are told it.
+pub fn host() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}

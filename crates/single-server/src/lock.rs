@@ -107,6 +107,23 @@ impl Lock {
         Ok(i32::from(found.l_type) != libc::F_UNLCK)
     }
 
+    /// How many instances a lock's file allows; it is opened for reading only, which nobody notices.
+    pub(crate) fn instances(path: &Path) -> Result<u32, Error> {
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(path);
+        let file = opened.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::NoLock(path.to_owned()),
+            _ => Error::io(path)(error),
+        })?;
+        let lock = Lock {
+            file,
+            path: path.to_owned(),
+        };
+        Ok(lock.header()?.instances)
+    }
+
     /// What the file says of itself.
     pub(crate) fn header(&self) -> Result<Header, Error> {
         let mut text = Vec::new();

@@ -1,23 +1,22 @@
-//! Standing in line for the lock.
+//! Standing in line for the lock, for a program that is its own server.
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use fork_worker::{Crew, Event, Job, Limits, What};
+use fork_worker::{Crew, Event, Limits};
 
+use crate::engine::{Heard, Seat};
 use crate::error::Error;
+use crate::flock::Place;
 use crate::held::Held;
 use crate::kind::Kind;
-use crate::lock::Lock;
 
-/// A place in the kernel's queue for the lock. A forked process blocks in flock on the same open
-/// file, so that when it is granted we have it too; its end is the grant, and this process stays free
-/// to poll other things. Dropping this leaves the queue.
+/// A place in the kernel's queue for the lock. A forked process waits, so that this one stays free to
+/// poll other things. Dropping this leaves the queue.
 #[derive(Debug)]
 pub struct Waiting {
     kind: Kind,
-    lock: Option<Lock>,
+    place: Option<Place>,
     waiter: Crew<()>,
     early: Vec<Event<()>>,
 }
@@ -35,7 +34,7 @@ impl Waiting {
     pub(crate) fn new(kind: Kind) -> Result<Waiting, Error> {
         let mut waiting = Waiting {
             kind,
-            lock: None,
+            place: None,
             waiter: Crew::new(Limits::fanout(1)),
             early: Vec::new(),
         };
@@ -54,7 +53,7 @@ impl Waiting {
         others: &[BorrowedFd<'_>],
         timeout: Option<Duration>,
     ) -> Result<Waited, Error> {
-        if self.lock.is_none() {
+        if self.place.is_none() {
             self.line_up()?;
         }
         let path = self.kind.lock();
@@ -70,39 +69,23 @@ impl Waiting {
             events = ready.events;
         }
         for event in events {
-            let What::Ended(outcome) = event.what else {
+            let Some(mut place) = self.place.take() else {
                 continue;
             };
-            let lock = self.lock.take();
-            if let Err(failure) = outcome {
-                return Err(Error::Waiter { path, failure });
-            }
-            match lock {
-                Some(lock) if lock.is_current()? => {
-                    waited.held = Some(Held::begin(self.kind.clone(), lock)?);
-                }
-                // The file was replaced while we stood in line: another line counts now.
-                _ => self.line_up()?,
+            match place.hear(&event.what)? {
+                Heard::Nothing => self.place = Some(place),
+                Heard::Granted(_) => waited.held = place.held,
+                Heard::Again => self.line_up()?,
+                Heard::Lost(why) => return Err(Error::Waiter { path, why }),
             }
         }
         Ok(waited)
     }
 
     fn line_up(&mut self) -> Result<(), Error> {
-        let lock = Lock::open(&self.kind.lock())?;
-        let copy = lock.copy()?;
-        let number = copy.as_raw_fd();
-        let job = Job::new(move |_| {
-            loop {
-                match copy.lock() {
-                    Ok(()) => return Ok(String::new()),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error.to_string()),
-                }
-            }
-        });
-        self.waiter.start((), job.keep(number));
-        self.lock = Some(lock);
+        let (place, job) = Place::new(self.kind.clone())?;
+        self.waiter.start((), job);
+        self.place = Some(place);
         // It queues now, not at the first wait; what it says at once is for that wait.
         let path = self.kind.lock();
         self.early = self.waiter.pump().map_err(Error::io(&path))?.events;

@@ -43,6 +43,7 @@ pub use load::read_file;
 pub use location::Location;
 pub use names::NodeNames;
 pub use network::{Gateway, Network, narrowest};
+pub use pg::{LONGEST_UNSEEN, LockKind, LockRow, LockSession};
 pub use records::{Record, Records, records};
 pub use resolve::Attributes;
 pub use restore::table_of;

@@ -6,6 +6,7 @@
 mod catalog;
 mod connect;
 mod failure;
+mod lock;
 mod reach;
 mod server;
 mod session;
@@ -15,6 +16,7 @@ use std::collections::BTreeSet;
 use crate::Error;
 use crate::content::Content;
 
+pub use lock::{LONGEST_UNSEEN, LockKind, LockRow, LockSession};
 pub(crate) use server::Server;
 pub(crate) use session::begin;
 

@@ -27,6 +27,31 @@ const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=300s -c tcp_keep
 /// No thread is started: the driver runs its event loop in the calling one, and would use another
 /// only to resolve a name. So names are resolved here.
 pub(super) fn connect(server: &Server) -> Result<Client, Error> {
+    connect_for(
+        server,
+        &Session {
+            options: OPTIONS,
+            idle: Duration::from_secs(10),
+            interval: Duration::from_secs(5),
+            unanswered: Duration::from_secs(30),
+        },
+    )
+}
+
+/// What a connection is for.
+pub(super) struct Session {
+    /// Settings of the server for it.
+    pub(super) options: &'static str,
+    /// Our own probes: after so long without a word, then so often, three times.
+    pub(super) idle: Duration,
+    /// See `idle`.
+    pub(super) interval: Duration,
+    /// A word of ours may stay unanswered by the server's host so long.
+    pub(super) unanswered: Duration,
+}
+
+/// [`connect`] with other patience.
+pub(super) fn connect_for(server: &Server, session: &Session) -> Result<Client, Error> {
     let error = |why: String| Error::Server {
         server: server.to_string(),
         why,
@@ -37,11 +62,11 @@ pub(super) fn connect(server: &Server) -> Result<Client, Error> {
         .dbname(&server.database)
         .user(&server.user)
         .application_name("xcat-nodetools")
-        .options(OPTIONS)
+        .options(session.options)
         .connect_timeout(PATIENCE)
-        .tcp_user_timeout(Duration::from_secs(30))
-        .keepalives_idle(Duration::from_secs(10))
-        .keepalives_interval(Duration::from_secs(5))
+        .tcp_user_timeout(session.unanswered)
+        .keepalives_idle(session.idle)
+        .keepalives_interval(session.interval)
         .keepalives_retries(3)
         .port(server.port);
     if !server.password.is_empty() {
