@@ -34,8 +34,8 @@ fuzz_target!(|bytes: &[u8]| {
         let options = Options {
             verify,
             files: None,
-            // The hard limit of a million takes seconds here: the grammar is what is looked for.
-            max_nodes: 10_000,
+            // The hard limit of a million takes seconds: the grammar is what is looked for.
+            max_nodes: 1_000,
             prefix: "node".into(),
             suffix: String::new(),
             ..Options::default()
