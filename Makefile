@@ -1,7 +1,7 @@
 # xcat-nodetools: what an administrator and a developer type.
 #
 #   make demo       the main job, for real, on this machine
-#   make test       prove it (under ten minutes)
+#   make test       prove it (under ten minutes)      make test-cluster   under a real Pacemaker (root)
 #   make            release binaries            make install DESTDIR= PREFIX=/usr
 #   make campaign   fuzz, kill and fault campaigns (CAMPAIGN_SECONDS per fuzz target, CAMPAIGN_RUNS)
 #   make bench      ratios against peers        make dist    static agent and tarballs
@@ -29,7 +29,7 @@ PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv one
 RELEASE  = target/release
 STATIC   = target/static/x86_64-unknown-linux-gnu/release
 
-.PHONY: all demo test campaign lint bench dist install uninstall clean setup-build setup-test
+.PHONY: all demo test test-cluster campaign lint bench dist install uninstall clean setup-build setup-test
 
 all: setup-build
 	$(CARGO) build --release --locked --workspace --bins
@@ -48,12 +48,18 @@ test: setup-test
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked --workspace
 
+test-cluster:
+	scripts/setup cluster
+	$(CARGO) build --locked -p oneserver
+	TEST_CLUSTER=1 $(CARGO) test --locked -p scenarios --test cluster -- --nocapture --test-threads=1
+
 campaign: setup-test
 	$(CARGO) build --locked --workspace --bins
 	KILL_STRIDE=1 $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
 	NODEREBOOT_STORM=1000 $(CARGO) test --locked -p scenarios --test nodereboot -- --nocapture --test-threads 1 controllers
 	KILL_STRIDE=1 $(CARGO) test --locked -p firmware-update --test engine
 	RFLASH_RUNS=$(CAMPAIGN_RUNS) $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
+	ONESERVER_FAULTS=$(CAMPAIGN_RUNS) ONESERVER_CUTS=50 $(CARGO) test --locked -p scenarios --test oneserver_campaign -- --nocapture --test-threads=1
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 
 bench: setup-test

@@ -4,6 +4,7 @@
 
 mod cluster;
 pub mod fleet;
+pub mod history;
 mod host;
 mod node;
 mod process;

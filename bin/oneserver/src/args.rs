@@ -185,6 +185,11 @@ pub(crate) fn default_lockdir() -> PathBuf {
 
 impl Run {
     pub(crate) fn service(&self) -> anyhow::Result<Service> {
+        let address = self.address.as_deref();
+        if let Some(address) = address.filter(|address| !single_server::is_address(address)) {
+            let why = format!("--address: {address}: is not one word of at most 512 bytes");
+            return Err(program::Usage(why).into());
+        }
         Ok(Service {
             name: self.kind.name.clone(),
             lock: self.kind.lock()?,

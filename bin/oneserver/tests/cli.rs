@@ -389,6 +389,9 @@ fn what_others_could_have_prepared_is_refused() {
 fn addresses_that_cannot_be_published() {
     let lock = Lock::made("csnap", 1);
     let host = Site::new(&lock, "h1");
+    host.run(&["run", "csnap", "--address", "a b", "--", "true"], 2)
+        .finish()
+        .code(2);
     for said in ["", "a b", "a\\033[2Jb"] {
         let text = format!("printf '{said}\\n' >&3; exec sleep 600");
         let mut watch = host.run(&["watch", "csnap"], 0);

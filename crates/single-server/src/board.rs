@@ -141,7 +141,7 @@ impl Board {
     }
 
     fn catch_up(&mut self, name: &str, state: &[Event]) {
-        let lines = state.iter().map(|event| {
+        let mut lines = state.iter().map(|event| {
             let resync = true;
             format!(
                 "{}\n",
@@ -151,7 +151,7 @@ impl Board {
                 }
             )
         });
-        let taken: Result<(), Errno> = lines.map(|line| self.hand(name, &line)).collect();
+        let taken = lines.try_for_each(|line| self.hand(name, &line));
         if taken.is_ok() {
             self.slow.remove(name);
         }

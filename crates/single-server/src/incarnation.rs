@@ -131,8 +131,8 @@ impl Incarnation {
     }
 }
 
-/// One word, at most 512 bytes.
-pub(crate) fn is_address(text: &str) -> bool {
+/// True for what can be published: one word, at most 512 bytes.
+pub fn is_address(text: &str) -> bool {
     let fits = |c: char| !c.is_whitespace() && !c.is_control();
     !text.is_empty() && text.len() <= LONGEST && text.chars().all(fits)
 }

@@ -46,6 +46,7 @@ pub use error::Error;
 pub use event::{Event, What};
 pub use fifo::Fifo;
 pub use held::Held;
+pub use incarnation::is_address;
 pub use kind::Kind;
 pub use private_dir::{DirError, PrivateDir, errno, is_fifo};
 pub use process::Process;

@@ -244,7 +244,7 @@ impl Supervisor<'_> {
     }
 
     fn due(&self) -> Instant {
-        let mut due = self.look_due.min(self.scout_due.max(self.look_due));
+        let mut due = self.look_due;
         if let Phase::In(term) = &self.phase {
             due = due.min(term.due(Instant::now()));
         }

@@ -7,7 +7,7 @@ use fork_worker::{ChildId, Failure, Job, What};
 
 use super::term::Term;
 use super::{LOOK, Phase, Supervisor, Task};
-use crate::engine::{Heard, Seen};
+use crate::engine::{Heard, Instance, Seen};
 use crate::error::Error;
 use crate::event;
 use crate::service::Standing;
@@ -184,6 +184,18 @@ impl Supervisor<'_> {
         }
         for (number, instance) in (1..).zip(&seen.instances) {
             self.tell_of_other(number, instance);
+        }
+        // There may be fewer than there were.
+        let count = u32::try_from(seen.instances.len()).unwrap_or(u32::MAX);
+        let beyond = self.told.range(count.saturating_add(1)..);
+        let beyond: Vec<(u32, u64)> = beyond.map(|(number, told)| (*number, told.epoch)).collect();
+        for (number, epoch) in beyond {
+            let gone = Instance {
+                epoch,
+                held: false,
+                address: None,
+            };
+            self.tell_of_other(number, &gone);
         }
         if let Phase::In(term) = &self.phase
             && usize::try_from(term.instance).is_ok_and(|number| number > seen.instances.len())

@@ -434,10 +434,12 @@ impl Supervisor<'_> {
         if let Err(error) = self.board.note_server(None) {
             self.trouble(&error.to_string());
         }
-        if self
-            .told
-            .get(&instance)
-            .is_some_and(|told| told.event != event::What::Lost)
+        // Unless there was none: told to give the lock up when it had just been granted.
+        if epoch > 0
+            && self
+                .told
+                .get(&instance)
+                .is_some_and(|told| told.event != event::What::Lost)
         {
             self.tell(instance, event::What::Lost, epoch, None, Some(&why));
         }

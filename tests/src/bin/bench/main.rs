@@ -1,8 +1,10 @@
 //! `make bench`: ratios against a peer or a floor in the same run, medians of interleaved runs. Words
-//! after the program's name choose parts: `reports`, `agent`, `tables`, `reboot`, `moves`, `flash`.
+//! after the program's name choose parts: `reports`, `agent`, `tables`, `reboot`, `moves`, `flash`,
+//! `handover`.
 
 mod agent;
 mod flash;
+mod handover;
 mod measure;
 mod moves;
 mod reboot;
@@ -20,6 +22,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         };
     }
+    if words.next_if(|word| word == handover::STARTED).is_some() {
+        handover::started(std::path::Path::new(&words.next().expect("a file")));
+        return ExitCode::SUCCESS;
+    }
     let chosen: Vec<String> = words.collect();
     for (name, part) in [
         ("reports", reports::run as fn()),
@@ -28,6 +34,7 @@ fn main() -> ExitCode {
         ("reboot", reboot::run),
         ("moves", moves::run),
         ("flash", flash::run),
+        ("handover", handover::run),
     ] {
         if chosen.is_empty() || chosen.iter().any(|word| word == name) {
             part();

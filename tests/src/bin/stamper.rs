@@ -1,0 +1,75 @@
+//! The server of the fault campaign: stamps a common journal for as long as it lives, `TIME EPOCH PID`,
+//! one write each. With `closes` it closes what it did not open; with `clears` every third one takes away
+//! the signal that it would get at its supervisor's death, as set-uid programs do.
+//!
+//! `stamper mutant LAYER...` is a supervisor without the named safety layers instead.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use single_server::{LockAt, Service, Standing, supervise_mutilated};
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.split_first() {
+        Some((first, rest)) if first == "mutant" => mutant(rest),
+        Some((journal, habits)) => serve(journal, habits),
+        None => panic!("stamper JOURNAL [HABIT] | stamper mutant LAYERS LOCKDIR SERVER..."),
+    }
+}
+
+fn serve(journal: &str, habits: &[String]) {
+    let epoch: u64 = std::env::var("ONESERVER_EPOCH")
+        .expect("an epoch")
+        .parse()
+        .expect("a number");
+    let mut journal = File::options()
+        .append(true)
+        .create(true)
+        .open(journal)
+        .expect("the journal");
+    if habits.iter().any(|habit| habit == "clears") && epoch.is_multiple_of(3) {
+        nix::sys::prctl::set_pdeathsig(None).expect("prctl");
+    }
+    let mut ready = File::options()
+        .write(true)
+        .open("/proc/self/fd/3")
+        .expect("the ready pipe");
+    if habits.iter().any(|habit| habit == "closes") {
+        // The lock is above 19, our own files below.
+        for number in 20..64 {
+            let _ = nix::unistd::close(number);
+        }
+    }
+    let _ = writeln!(ready, "pid:{}", std::process::id());
+    drop(ready);
+    let _ = nix::unistd::close(3);
+    loop {
+        let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock"));
+        let line = format!("{} {epoch} {}\n", now.as_nanos(), std::process::id());
+        journal.write_all(line.as_bytes()).expect("the journal");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn mutant(words: &[String]) {
+    let [without, lockdir, command @ ..] = words else {
+        panic!("stamper mutant LAYERS LOCKDIR SERVER...");
+    };
+    let service = Service {
+        name: "csnap".into(),
+        lock: LockAt::Directory(lockdir.into()),
+        command: command.iter().map(OsString::from).collect(),
+        standing: Standing::Always,
+        address: None,
+        check: None,
+        start_timeout: Duration::from_secs(60),
+        stop_timeout: Duration::from_secs(1),
+        restarts: usize::MAX,
+    };
+    let (lock, signal) = (!without.contains("lock"), !without.contains("signal"));
+    supervise_mutilated(service, lock, signal).expect("supervise");
+}
