@@ -351,7 +351,7 @@ fn never_two_over_one_database() {
     assert!(verdict.faults.is_empty(), "{:#?}", verdict.faults);
 }
 
-/// The same faults and the same judge over programs that lack a layer.
+/// The same faults and the same judge over programs that lack a layer. Chance may need a few tries.
 #[test]
 fn a_missing_layer_is_seen() {
     for (without, habit) in [
@@ -359,15 +359,12 @@ fn a_missing_layer_is_seen() {
         ("signal", "closes"),
         ("lock signal", ""),
     ] {
-        let verdict = campaign(
-            &format!("without {without}"),
-            Arena::new(Some(without), None, &[habit]),
-            60,
-        );
-        assert!(
-            !verdict.faults.is_empty(),
-            "without {without}: nothing was seen"
-        );
+        let name = format!("without {without}");
+        let seen = (0..8).any(|_| {
+            let arena = Arena::new(Some(without), None, &[habit]);
+            !campaign(&name, arena, 60).faults.is_empty()
+        });
+        assert!(seen, "{name}: nothing was seen");
     }
 }
 
