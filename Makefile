@@ -3,7 +3,7 @@
 #   make demo       the main job, for real, on this machine
 #   make test       prove it (under ten minutes)      make test-cluster   under a real Pacemaker (root)
 #   make            release binaries            make install DESTDIR= PREFIX=/usr
-#   make campaign   fuzz, kill and fault campaigns (CAMPAIGN_SECONDS per fuzz target, CAMPAIGN_RUNS)
+#   make campaign   fuzz, kill and fault campaigns (their length is in variables, below)
 #   make bench      ratios against peers        make dist    static agent and tarballs
 #   make lint       format, clippy, man pages, scripts
 
@@ -22,6 +22,10 @@ SETUID      ?= 0
 CARGO       ?= cargo
 CAMPAIGN_SECONDS ?= 600
 CAMPAIGN_RUNS ?= 10000
+CAMPAIGN_NODES ?= 1000
+CAMPAIGN_CUTS ?= 50
+# Programs are killed at every so manyth call.
+KILL_STRIDE ?= 1
 # Built into nodereboot-priv, which runs nothing else.
 export NODETOOLS_SBINDIR = $(SBINDIR)
 
@@ -55,11 +59,11 @@ test-cluster:
 
 campaign: setup-test
 	$(CARGO) build --locked --workspace --bins
-	KILL_STRIDE=1 $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
-	NODEREBOOT_STORM=1000 $(CARGO) test --locked -p scenarios --test nodereboot -- --nocapture --test-threads 1 controllers
-	KILL_STRIDE=1 $(CARGO) test --locked -p firmware-update --test engine
+	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
+	NODEREBOOT_STORM=$(CAMPAIGN_NODES) $(CARGO) test --locked -p scenarios --test nodereboot -- --nocapture --test-threads 1 controllers
+	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p firmware-update --test engine
 	RFLASH_RUNS=$(CAMPAIGN_RUNS) $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
-	ONESERVER_FAULTS=$(CAMPAIGN_RUNS) ONESERVER_CUTS=50 $(CARGO) test --locked -p scenarios --test oneserver_campaign -- --nocapture --test-threads=1
+	ONESERVER_FAULTS=$(CAMPAIGN_RUNS) ONESERVER_CUTS=$(CAMPAIGN_CUTS) $(CARGO) test --locked -p scenarios --test oneserver_campaign -- --nocapture --test-threads=1
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 
 bench: setup-test
