@@ -191,7 +191,7 @@ mod tests {
             since: 1_795_205_825,
             address,
             reason,
-            resync: word % 2 == 0,
+            resync: word.is_multiple_of(2),
         }
     }
 
