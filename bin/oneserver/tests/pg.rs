@@ -157,7 +157,9 @@ fn instances() {
     let lock = Lock::new();
     let hosts: [Site; 2] = hosts(&lock, &setting);
     hosts[0].ok(&["init", "csnap", "--instances", "2"]);
-    let _running = hosts.each_ref().map(|host| host.serve("csnap", &[]));
+    let _running = hosts
+        .each_ref()
+        .map(|host| host.serve("csnap", &["--verbose"]));
     let addresses = |host: &Site| host.call(&["address", "csnap"]).stdout.lines().count();
     for host in &hosts {
         eventually(|| addresses(host) == 2);

@@ -1,5 +1,5 @@
 //! Hosts on one machine: each a root directory of its own, all over one lock.
-#![allow(dead_code)] // Each test uses a part of it.
+#![allow(dead_code, clippy::print_stderr)] // Each test uses a part of it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -234,6 +234,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // What a failed test has to go by.
+        if std::thread::panicking() {
+            eprintln!("{}: {}", self.child.id(), self.stderr.rest());
+        }
     }
 }
 

@@ -112,6 +112,7 @@ fn supervise_with(
         seen: None,
         told: BTreeMap::new(),
         seq: 0,
+        unwritten: false,
         trouble: String::new(),
         last_words: String::new(),
         say,
@@ -149,6 +150,8 @@ struct Supervisor<'s> {
     /// The newest event of each instance.
     told: BTreeMap<u32, Event>,
     seq: u64,
+    /// The state could not be written: once more, and the next event may be far away.
+    unwritten: bool,
     /// What was said last of what does not work.
     trouble: String,
     /// Why the server has to end.
@@ -296,6 +299,9 @@ impl Supervisor<'_> {
         self.look_due = now + LOOK;
         let state: Vec<Event> = self.told.values().cloned().collect();
         self.board.catch_up_all(&state);
+        if self.unwritten {
+            self.write_state();
+        }
         if !self.control.in_place(&self.board.dir) {
             match Fifo::open(&self.board.dir, "control") {
                 Ok(control) => self.control = control,

@@ -14,6 +14,8 @@ use crate::service::Standing;
 
 /// After an epoch could not be written.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// Why a term ends when an administrator has allowed fewer instances.
+const FEWER: &str = "there may be fewer instances now";
 
 impl Supervisor<'_> {
     /// Stands in the line of each instance, if this host is to; else in none.
@@ -95,11 +97,13 @@ impl Supervisor<'_> {
         }
         self.trouble.clear();
         self.phase = Phase::In(Box::new(Term::new(instance, keeper, seat)));
-        if self.wanted {
-            self.launch(epoch);
-        } else {
-            // Told so between the grant and now.
+        // Both may have changed between the grant and now.
+        if !self.wanted {
             self.give_up_term("told to hand over");
+        } else if self.may_not_be(instance) {
+            self.give_up_term(FEWER);
+        } else {
+            self.launch(epoch);
         }
     }
 
@@ -182,6 +186,17 @@ impl Supervisor<'_> {
         {
             self.wanted = true;
         }
+        self.tell_of_others(&seen);
+        self.seen = Some(seen);
+        if let Phase::In(term) = &self.phase
+            && self.may_not_be(term.instance)
+        {
+            self.give_up_term(FEWER);
+        }
+    }
+
+    /// Tells what was seen of the instances that are not ours.
+    pub(super) fn tell_of_others(&mut self, seen: &Seen) {
         for (number, instance) in (1..).zip(&seen.instances) {
             self.tell_of_other(number, instance);
         }
@@ -197,12 +212,12 @@ impl Supervisor<'_> {
             };
             self.tell_of_other(number, &gone);
         }
-        if let Phase::In(term) = &self.phase
-            && usize::try_from(term.instance).is_ok_and(|number| number > seen.instances.len())
-        {
-            self.give_up_term("there may be fewer instances now");
-        }
-        self.seen = Some(seen);
+    }
+
+    /// There are fewer instances than that now.
+    fn may_not_be(&self, instance: u32) -> bool {
+        let most = self.seen.as_ref().map(|seen| seen.instances.len());
+        most.is_some_and(|most| usize::try_from(instance).is_ok_and(|number| number > most))
     }
 
     /// In no line, with nobody to be told.

@@ -87,7 +87,9 @@ impl Supervisor<'_> {
 
     pub(super) fn write_state(&mut self) {
         let state: Vec<Event> = self.told.values().cloned().collect();
-        if let Err(error) = self.board.write_state(&state) {
+        let written = self.board.write_state(&state);
+        self.unwritten = written.is_err();
+        if let Err(error) = written {
             self.trouble(&error.to_string());
         }
     }

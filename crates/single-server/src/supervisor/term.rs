@@ -473,6 +473,10 @@ impl Supervisor<'_> {
                 self.crew.cancel(check);
             }
         }
+        // What was seen of this instance while it was ours is not said a second time.
+        if let Some(seen) = self.seen.clone() {
+            self.tell_of_others(&seen);
+        }
     }
 
     fn renew(&mut self) {
