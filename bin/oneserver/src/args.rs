@@ -114,8 +114,13 @@ pub(crate) struct Kind {
     /// Directory of the lock; default: /var/lib/xcat-nodetools/oneserver, for one host
     #[arg(long, value_name = "DIR")]
     pub(crate) lockdir: Option<PathBuf>,
-    /// What the lock is
-    #[arg(long, value_name = "ENGINE", default_value = "flock")]
+    /// What the lock is: flock, a file; pg, a session of the tables' PostgreSQL database
+    #[arg(
+        long,
+        value_name = "ENGINE",
+        default_value = "flock",
+        hide_possible_values = true
+    )]
     pub(crate) engine: Engine,
 }
 
