@@ -2,7 +2,7 @@
 //!
 //! What comes off the wire goes through [`Framer`] (bytes to requests) and [`parse`] (a request to
 //! a small tree); what goes out is made by [`response`] and [`write`](mod@write). A node finds its master with
-//! [`master`] and tells it with [`post`](mod@post).
+//! [`master`] and tells it with [`post`](mod@post); what `osload-agent` tells it is [`load`].
 
 mod boot_words;
 mod element;
@@ -10,6 +10,7 @@ mod error;
 mod framer;
 pub mod leases;
 mod limits;
+pub mod load;
 pub mod master;
 mod parse;
 pub mod post;
