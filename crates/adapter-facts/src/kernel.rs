@@ -21,12 +21,12 @@ mod pci;
 pub mod pci_ids;
 mod port;
 mod slot;
-mod tree;
+
 pub mod udev;
 
 use catalog::Catalog;
 use port::Port;
-use tree::Tree;
+use program::Tree;
 
 /// The kernel could not be asked.
 #[derive(Debug, thiserror::Error)]

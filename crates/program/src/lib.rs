@@ -13,6 +13,7 @@ pub mod paths;
 mod progress;
 mod site;
 pub mod syslog;
+mod tree;
 
 pub use escape::escape;
 pub use front::{Usage, VERSION, complain, exit, run};
@@ -21,3 +22,4 @@ pub use interrupt::Interrupt;
 pub use output::{Output, StatusFd, may_write, write_failed};
 pub use progress::Progress;
 pub use site::{Site, SiteError};
+pub use tree::Tree;

@@ -7,7 +7,7 @@ use std::fs::File;
 use super::device::Device;
 use super::hwdb::Hwdb;
 use super::pci_ids::{self, PciIds};
-use super::tree::Tree;
+use program::Tree;
 
 /// Where udev looks, in its order.
 const HWDB: [&str; 6] = [

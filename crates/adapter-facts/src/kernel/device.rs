@@ -1,6 +1,6 @@
 //! A device of sysfs: its attributes, its bus, its parent.
 
-use super::tree::Tree;
+use program::Tree;
 
 /// Levels of parents that are looked at; the deepest real path (USB behind bridges) has some 20.
 const DEPTH: usize = 64;

@@ -7,9 +7,9 @@ use super::catalog::Catalog;
 use super::device::Device;
 use super::guid;
 use super::port::pci_id;
-use super::tree::Tree;
 use crate::adapter::Adapter;
 use crate::value::{Driver, Label, Location, NumaNode};
+use program::Tree;
 
 /// The class byte of network controllers, InfiniBand ones (0x0207) among them.
 const NETWORK: &str = "02";

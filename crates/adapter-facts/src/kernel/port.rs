@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use super::catalog::Catalog;
 use super::device::Device;
-use super::tree::Tree;
 use super::{guid, naming, udev};
 use crate::adapter::Adapter;
 use crate::ethtool::Ethtool;
@@ -13,6 +12,7 @@ use crate::value::{
     Candidates, Driver, Firmware, Interface, Label, LinkState, Location, Mac, Mtu, NumaNode, PciId,
     Speed,
 };
+use program::Tree;
 
 /// An interface and its device.
 pub(super) struct Port<'t> {
