@@ -15,6 +15,7 @@ mod files;
 mod frame;
 mod manifest;
 mod name;
+pub mod order;
 mod orders;
 mod store;
 #[doc(hidden)]
