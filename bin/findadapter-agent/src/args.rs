@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tls::Pin;
 use xcat_request::{Target, master};
 
@@ -14,6 +14,9 @@ pub(crate) struct Args {
     /// Print the report on standard output and send nothing
     #[arg(long, conflicts_with_all = ["master", "pin", "ca"])]
     pub(crate) print: bool,
+    /// Report nothing: ask the master what this node shall do now, or next
+    #[arg(long, value_name = "now|next", conflicts_with_all = ["print", "nonce"])]
+    pub(crate) destiny: Option<Destiny>,
     /// Read the files of this tree instead of this machine's
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub(crate) sysroot: PathBuf,
@@ -38,6 +41,15 @@ pub(crate) struct Args {
     /// Show the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     pub(crate) version: Option<bool>,
+}
+
+/// Which state of its chain a node asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Destiny {
+    /// The present one.
+    Now,
+    /// The one after it: the chain moves on.
+    Next,
 }
 
 /// Less than the 300 s after which the newer genesis ends an action.

@@ -13,8 +13,10 @@ use program::{Output, complain, exit};
 use tls::{ClientContext, Identity, OldSuites, Trust};
 use xcat_request::master::{self, Sources};
 use xcat_request::post::post;
+use xcat_request::response::Answer;
+use xcat_request::write::element;
 
-use args::Args;
+use args::{Args, Destiny};
 
 const NAMES: [&str; 2] = ["findadapter-agent", "getadapter"];
 
@@ -30,6 +32,9 @@ fn findadapter(name: &str, args: &Args) -> anyhow::Result<u8> {
         environment: &|name| std::env::var(name).ok(),
         root: &args.sysroot,
     };
+    if let Some(which) = args.destiny {
+        return destiny(name, args, which, &sources, deadline);
+    }
     let found = adapter_facts::kernel::survey(&args.sysroot)?;
     for what in &found.dropped {
         complain(name, what);
@@ -54,18 +59,60 @@ fn findadapter(name: &str, args: &Args) -> anyhow::Result<u8> {
         output.finish().context("standard output")?;
         return Ok(exit::DONE);
     }
-    let Some(master) = master::find(&sources)? else {
+    Ok(match tell(name, args, &sources, &request, deadline)? {
+        Some(_) => exit::DONE,
+        None => exit::SOME_FAILED,
+    })
+}
+
+/// Prints what the master says that this node shall do.
+fn destiny(
+    name: &str,
+    args: &Args,
+    which: Destiny,
+    sources: &Sources<'_>,
+    deadline: Instant,
+) -> anyhow::Result<u8> {
+    let command = match which {
+        Destiny::Now => "getdestiny",
+        Destiny::Next => "nextdestiny",
+    };
+    let command = element("command", command);
+    let request = format!("<xcatrequest>\n{command}\n</xcatrequest>\n");
+    let Some(answer) = tell(name, args, sources, &request, deadline)? else {
+        return Ok(exit::SOME_FAILED);
+    };
+    let Some(destiny) = answer.text_of("destiny") else {
+        complain(name, "the master's answer names no destiny");
+        return Ok(exit::SOME_FAILED);
+    };
+    let mut output = Output::new();
+    output.bytes(program::escape(destiny.trim()).as_bytes());
+    output.bytes(b"\n");
+    output.finish().context("standard output")?;
+    Ok(exit::DONE)
+}
+
+/// The answer of the first master that gives one in time; else none, and that is said.
+fn tell(
+    name: &str,
+    args: &Args,
+    sources: &Sources<'_>,
+    request: &str,
+    deadline: Instant,
+) -> anyhow::Result<Option<Answer>> {
+    let Some(master) = master::find(sources)? else {
         bail!("no master: no option, variable, kernel word or DHCP lease names one");
     };
-    let context = context(name, &trust(args, &sources)?, &args.sysroot)?;
-    let told = post(&master.targets, &context, &request, deadline, |why| {
+    let context = context(name, &trust(args, sources)?, &args.sysroot)?;
+    let told = post(&master.targets, &context, request, deadline, |why| {
         complain(name, why);
     });
     match told {
-        Ok(_) => Ok(exit::DONE),
+        Ok(answer) => Ok(Some(answer)),
         Err(why) => {
             complain(name, &format!("{why} (named by {})", master.source));
-            Ok(exit::SOME_FAILED)
+            Ok(None)
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use support::{Master, Node, PROGRAM, Ran};
 use tls::{Identity, identity};
-use xcat_request::response::{done, error};
+use xcat_request::response::{destiny, done, error};
 use xcat_request::{Limits, parse};
 
 fn keys(dir: &Path, name: &str) -> Identity {
@@ -69,6 +69,27 @@ fn a_report_is_done_when_it_was_acknowledged() {
         request.child("nic").unwrap().text_of("mac"),
         Some("34:40:b5:be:6a:80")
     );
+}
+
+#[test]
+fn it_asks_what_the_node_shall_do() {
+    let node = Node::new();
+    let identity = keys(node.0.path(), "master");
+    let answer = |text| destiny("n1", text, &[]);
+    for (which, command) in [("now", "getdestiny"), ("next", "nextdestiny")] {
+        let master = Master::start(&identity, None, &[answer("runcmd=x\u{1b}")]);
+        let line = format!("xcatd={} nodetools.pin={}\n", master.address, master.pin);
+        node.file("proc/cmdline", &line);
+        let ran = node.run(&["--destiny", which]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "runcmd=x?\n"));
+        let request = master.saw().request;
+        assert_eq!(request.text_of("command"), Some(command));
+        assert!(request.child("nic").is_none());
+    }
+    let master = Master::start(&identity, None, &[done()]);
+    let ran = node.run(&["--destiny", "now", "--master", &master.address, "--pin", &master.pin]);
+    let why = "findadapter-agent: the master's answer names no destiny\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), why));
 }
 
 #[test]

@@ -84,22 +84,17 @@ fn boot(
     let tables = Tables::open(location).map_err(|error| error.to_string())?;
     let power = Power::find(&tables).map_err(|error| error.to_string())?;
     let mut left = nodes.to_vec();
-    if let Power::Rpower(rpower) = &power {
-        let failed = rpower.off_and_wait(&left);
+    if power.has_steps() {
+        let failed = power.off_and_wait(&left);
         drop_failed(&mut left, failed, report)?;
         left.iter()
             .try_for_each(|node| say(report, &Step::Off(node.clone())))?;
     }
-    let armed = boot_target::arm(&tables, &left, target, matches!(power, Power::Hook(_)))
+    let armed = boot_target::arm(&tables, &left, target, !power.has_steps())
         .map_err(|error| error.to_string())?;
     drop_failed(&mut left, failures(armed), report)?;
-    let started = match &power {
-        Power::Rpower(rpower) => rpower.on(&left),
-        Power::Hook(hook) => {
-            hook.boot(&target.action, &target.report, &left, &target.environment())
-        }
-    };
-    drop_failed(&mut left, started, report)?;
+    let failed = power.start(&left, target);
+    drop_failed(&mut left, failed, report)?;
     left.iter()
         .try_for_each(|node| say(report, &Step::Booting(node.clone())))?;
     Ok(String::new())

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 pub enum Error {
     /// There is no way to power nodes.
     #[error(
-        "no way to power nodes: set the site key bootcmd to a command that boots them, or install xCAT \
-         (no rpower below {root})"
+        "no way to power nodes: no nodehm.mgt is ipmi, openbmc or redfish; set that, or the site key \
+         bootcmd to a command that boots nodes, or install xCAT (no rpower below {root})"
     )]
     NoPower {
         /// Where xCAT was looked for.

@@ -11,6 +11,7 @@
 
 mod climber;
 mod controller;
+mod controllers;
 mod error;
 mod evidence;
 mod handle;
@@ -40,6 +41,7 @@ mod virsh;
 mod words;
 
 pub use bmc::Trust;
+pub use controllers::Controllers;
 pub use error::{Error, Refused};
 pub use handle::{Handle, Results, carry_out, start, wait};
 pub use hook::Hook;

@@ -27,7 +27,7 @@ pub(crate) const SSH_PORT: u16 = 22;
 /// many seconds.
 const RESOLVER: Duration = Duration::from_secs(30);
 /// Kinds of management that we speak ourselves.
-const SPOKEN: [&str; 3] = ["ipmi", "openbmc", "redfish"];
+pub(crate) const SPOKEN: [&str; 3] = ["ipmi", "openbmc", "redfish"];
 /// What `nodelist.status` says of a node that waits in genesis to be told its next step.
 const WAITING: [&str; 2] = ["standingby", "shell"];
 

@@ -209,7 +209,8 @@ pub(crate) fn call(program: &Path, nodes: &[String], args: &[&str], limit: Durat
         .collect()
 }
 
-fn all(nodes: &[String], why: &str) -> Failed {
+/// The same failure of each.
+pub(crate) fn all(nodes: &[String], why: &str) -> Failed {
     nodes
         .iter()
         .map(|node| (node.clone(), why.to_string()))

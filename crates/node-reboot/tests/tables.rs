@@ -66,6 +66,9 @@ fn a_sites_hook_comes_before_xcats_command() {
         "{said}"
     );
 
+    put(&tables, "nodehm", ("node", "compute"), ("mgt", "redfish"));
+    assert!(matches!(Power::find(&tables), Ok(Power::Controllers(_))));
+
     script(&root.join("bin/rpower"), "true");
     assert!(matches!(Power::find(&tables), Ok(Power::Rpower(_))));
 
