@@ -36,6 +36,22 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A file that no image can be made from.
+    #[error("{}: {why}", path.display())]
+    Source {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A child process did not do its part.
+    #[error("{subject}: {why}")]
+    Worker {
+        /// The file or image that it was to work on.
+        subject: String,
+        /// Its own words, or how it ended.
+        why: String,
+    },
     /// A system call failed.
     #[error("{}: {why}", path.display())]
     System {
@@ -50,6 +66,14 @@ impl Error {
     /// A system call's error on `path`.
     pub(crate) fn system(path: &Path, why: impl Into<io::Error>) -> Error {
         Error::System {
+            path: path.to_owned(),
+            why: why.into(),
+        }
+    }
+
+    /// A file that no image can be made from.
+    pub(crate) fn source(path: &Path, why: impl Into<String>) -> Error {
+        Error::Source {
             path: path.to_owned(),
             why: why.into(),
         }

@@ -62,45 +62,6 @@ impl Frame {
         self.at..self.at.saturating_add(u64::from(self.stored))
     }
 
-    /// Packs a window of the disk: its frame, and the bytes to be stored for it. None if it holds
-    /// nothing but zeros.
-    ///
-    /// # Errors
-    /// [`Error::Frame`] if the window is longer than 4 MiB, or zstd refuses.
-    pub fn pack(
-        offset: u64,
-        window: &[u8],
-        at: u64,
-        level: i32,
-    ) -> Result<Option<(Frame, Vec<u8>)>, Error> {
-        let wrong = |why: String| Error::Frame { offset, why };
-        let length = u32::try_from(window.len()).ok();
-        let length = length.filter(|length| *length <= LARGEST_FRAME);
-        let length = length.ok_or_else(|| wrong("is longer than a frame may be".to_string()))?;
-        let extents = extents(window);
-        if extents.is_empty() {
-            return Ok(None);
-        }
-        let mut raw = Vec::with_capacity(window.len());
-        for extent in &extents {
-            let begin = extent.offset as usize;
-            raw.extend_from_slice(&window[begin..begin + extent.length as usize]);
-        }
-        let mut stored = Vec::with_capacity(zstd_safe::compress_bound(raw.len()));
-        zstd_safe::compress(&mut stored, &raw, level)
-            .map_err(|code| wrong(zstd_safe::get_error_name(code).to_string()))?;
-        let frame = Frame {
-            offset,
-            length,
-            extents,
-            at,
-            // Bounded by the length of a frame.
-            stored: u32::try_from(stored.len()).unwrap_or(u32::MAX),
-            digest: Digest::of(&raw),
-        };
-        Ok(Some((frame, stored)))
-    }
-
     /// Unpacks the stored bytes and checks them: the result holds the extents, one after the other
     /// ([`Frame::pieces`] says where each goes), and has the digest that the manifest promises. Takes
     /// no more memory than [`Frame::raw`] and zstd's tables, whatever the bytes say.
@@ -140,7 +101,8 @@ impl Frame {
         })
     }
 
-    fn unpack(&self, stored: &[u8]) -> Result<Vec<u8>, Error> {
+    /// [`Frame::decode`] without the digest.
+    pub(crate) fn unpack(&self, stored: &[u8]) -> Result<Vec<u8>, Error> {
         if stored.len() as u64 != u64::from(self.stored) {
             let why = format!("{} bytes instead of {}", stored.len(), self.stored);
             return Err(self.wrong(why));
@@ -170,30 +132,6 @@ impl Frame {
             why: why.into(),
         }
     }
-}
-
-/// The parts of a window that hold anything but zeros.
-fn extents(window: &[u8]) -> Vec<Extent> {
-    let mut extents: Vec<Extent> = Vec::new();
-    let mut offset = 0;
-    for block in window.chunks(BLOCK as usize) {
-        // At most a block.
-        let length = u32::try_from(block.len()).unwrap_or(BLOCK);
-        if !is_zero(block) {
-            match extents.last_mut() {
-                Some(last) if last.offset + last.length == offset => last.length += length,
-                _ => extents.push(Extent { offset, length }),
-            }
-        }
-        offset += length;
-    }
-    extents
-}
-
-/// Sixteen bytes at a time: a disk is mostly zeros, and each is looked at.
-fn is_zero(block: &[u8]) -> bool {
-    let (words, rest) = block.as_chunks::<16>();
-    words.iter().all(|word| u128::from_ne_bytes(*word) == 0) && rest.iter().all(|byte| *byte == 0)
 }
 
 impl From<(u32, u32)> for Extent {

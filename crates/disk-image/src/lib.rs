@@ -8,6 +8,8 @@
 //! This crate goes into the static agent on the node: no tables, no network. Every byte of a manifest
 //! or a frame is taken as hostile; osload-image(5) has the form.
 
+mod add;
+mod chunk;
 mod commit;
 mod digest;
 mod error;
@@ -17,10 +19,17 @@ mod manifest;
 mod name;
 pub mod order;
 mod orders;
+mod pack;
+mod partitions;
+mod qemu;
+mod source;
 mod store;
 #[doc(hidden)]
 pub mod testing;
+mod verify;
+mod work;
 
+pub use add::{LEVELS, Request};
 pub use commit::Committed;
 pub use digest::{Digest, Hasher};
 pub use error::Error;
@@ -29,4 +38,5 @@ pub use manifest::{
     FORMAT, LONGEST_MANIFEST, MOST_FRAMES, Manifest, Partition, PartitionTable, Partitions, Source,
 };
 pub use name::check_name;
+pub use source::{FORMATS, Format};
 pub use store::{Held, Named, Store};

@@ -15,7 +15,7 @@ pub const MOST_FRAMES: u64 = 4 << 20;
 /// What a disk's size is a multiple of, in bytes.
 pub(crate) const SECTOR: u64 = 512;
 /// Most partitions that are listed.
-const MOST_PARTITIONS: usize = 256;
+pub(crate) const MOST_PARTITIONS: usize = 256;
 
 /// An image, as its manifest tells it. Whoever has one has a consistent one: frames are in order, none
 /// overlaps another or reaches past the disk's end, on the disk or in the object.

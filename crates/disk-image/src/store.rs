@@ -18,6 +18,7 @@ use crate::files;
 use crate::manifest::{LONGEST_MANIFEST, Manifest};
 use crate::name::check_name;
 use crate::orders;
+use crate::work;
 
 /// A digest in hexadecimal form and a line end.
 const LONGEST_NAME: usize = 65;
@@ -139,8 +140,8 @@ impl Store {
         self.lock(FlockArg::LockShared)
     }
 
-    /// Takes a name away, damaged or not, then every image that no name and no order refers to: not in
-    /// a process that [holds](Store::hold) the store.
+    /// Takes a name away, damaged or not, then every image that no name and no order refers to, and what
+    /// killed adds have left. Not in a process that [holds](Store::hold) the store.
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::NoSuchImage`], and as [`Store::sweep`].
@@ -154,7 +155,7 @@ impl Store {
         files::remove(&path)?;
         files::sync(&self.directory.join("names"))?;
         self.sweep_held(&held)?;
-        Ok(())
+        work::sweep(&self.directory.join("adding"), None)
     }
 
     /// Removes every image that no name and no order refers to. Returns how many.

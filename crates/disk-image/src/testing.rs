@@ -3,8 +3,8 @@
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::files;
-use crate::frame::Frame;
 use crate::manifest::{Manifest, Partitions, Source};
+use crate::pack::Packer;
 use crate::store::Store;
 
 /// The manifest's bytes and the object of a disk.
@@ -13,11 +13,11 @@ use crate::store::Store;
 /// As [`Manifest::new`].
 pub fn image(disk: &[u8], frame_size: u32) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let (mut frames, mut object) = (Vec::new(), Vec::new());
-    let mut offset = 0;
+    let (mut packer, mut offset) = (Packer::new(1)?, 0);
     for window in disk.chunks(frame_size as usize) {
-        if let Some((frame, stored)) = Frame::pack(offset, window, object.len() as u64, 1)? {
+        if let Some((frame, stored)) = packer.pack(offset, window, object.len() as u64)? {
             frames.push(frame);
-            object.extend(stored);
+            object.extend_from_slice(stored);
         }
         offset += window.len() as u64;
     }

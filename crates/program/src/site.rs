@@ -15,6 +15,8 @@ pub struct Site {
     pub bmc_ca: Option<PathBuf>,
     /// `bmc-old-tls`: a noderange. These nodes' management controllers know only old TLS suites.
     pub bmc_old_tls: Option<String>,
+    /// `images`: the directory of the disk images.
+    pub images: Option<PathBuf>,
 }
 
 /// A file that cannot be used; nothing is done then, rather than without what it says.
@@ -47,6 +49,12 @@ impl Site {
     /// [`SiteError`]: it cannot be read, or a line is none of ours.
     pub fn read() -> Result<Site, SiteError> {
         Site::read_file(&crate::paths::site_file())
+    }
+
+    /// Where the disk images are: as the site has it, or `images` in the state directory.
+    pub fn image_dir(&self) -> PathBuf {
+        let ours = || crate::paths::state_dir().join("images");
+        self.images.clone().unwrap_or_else(ours)
     }
 
     fn read_file(path: &Path) -> Result<Site, SiteError> {
@@ -97,9 +105,14 @@ impl Site {
         }
         match key {
             "bmc-ca" if value.starts_with('/') => self.bmc_ca = Some(value.into()),
-            "bmc-ca" => return Err(format!("{key}: {value}: is no absolute path")),
+            "images" if value.starts_with('/') => self.images = Some(value.into()),
+            "bmc-ca" | "images" => return Err(format!("{key}: {value}: is no absolute path")),
             "bmc-old-tls" => self.bmc_old_tls = Some(value.to_string()),
-            _ => return Err(format!("{key}: no such setting (bmc-ca, bmc-old-tls)")),
+            _ => {
+                return Err(format!(
+                    "{key}: no such setting (bmc-ca, bmc-old-tls, images)"
+                ));
+            }
         }
         match seen.insert(key.to_string()) {
             true => Ok(()),
@@ -115,8 +128,9 @@ mod tests {
 
     #[test]
     fn settings_and_comments() {
-        let text = "# ours\n\n bmc-ca = /etc/pki/bmc ca.pem \nbmc-old-tls=rack1,n[3-9]\n";
+        let text = "# ours\n\n bmc-ca = /etc/pki/bmc ca.pem \nbmc-old-tls=rack1,n[3-9]\nimages = /big/images";
         let site = Site::parse(text).unwrap();
+        assert_eq!(site.image_dir().to_str(), Some("/big/images"));
         assert_eq!(site.bmc_ca.unwrap().to_str(), Some("/etc/pki/bmc ca.pem"));
         assert_eq!(site.bmc_old_tls.as_deref(), Some("rack1,n[3-9]"));
         assert_eq!(Site::parse("#\n"), Ok(Site::default()));
@@ -129,6 +143,7 @@ mod tests {
             ("\nfoo = 1", 2, "foo: no such setting"),
             ("bmc-ca =", 1, "no value"),
             ("bmc-ca = ca.pem", 1, "absolute"),
+            ("images = images", 1, "absolute"),
             ("bmc-old-tls = a\nbmc-old-tls = b", 2, "twice"),
         ] {
             let (at, why) = Site::parse(text).unwrap_err();
