@@ -3,25 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::Deserialize;
-
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::files;
-
-/// Longest order, in bytes.
-const LONGEST: usize = 1 << 20;
-
-/// The part of an order that counts here.
-#[derive(Deserialize)]
-struct Order {
-    images: Vec<Wanted>,
-}
-
-#[derive(Deserialize)]
-struct Wanted {
-    manifest: Digest,
-}
+use crate::order::{LONGEST, Order};
 
 /// The images of all orders (`*.json`) in a directory; none if it is not there.
 ///
@@ -36,8 +21,8 @@ pub(crate) fn wanted(directory: &Path) -> Result<BTreeSet<Digest>, Error> {
         let path = directory.join(name);
         // One that has just ended is gone.
         if let Some(bytes) = files::read(&path, LONGEST)? {
-            let order: Order = serde_json::from_slice(&bytes)
-                .map_err(|error| Error::store(&path, format!("is no order: {error}")))?;
+            let order = Order::parse(&bytes);
+            let order = order.map_err(|error| Error::store(&path, error.to_string()))?;
             wanted.extend(order.images.iter().map(|image| image.manifest));
         }
     }

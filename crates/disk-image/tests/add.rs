@@ -1,6 +1,11 @@
 //! From files to images and back. Each case is this program, started again: adding forks, so there may
 //! be no threads, and its children's memory is that case's alone.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::exit)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::exit
+)]
 
 use std::fs::{self, File};
 use std::io::Read;

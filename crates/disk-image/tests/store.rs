@@ -122,7 +122,7 @@ fn an_image_stays_as_long_as_a_name_or_an_order_refers_to_it() {
     let old = place.put("rocky", 1);
     let order = place.path("orders/0123.json");
     let text = format!(
-        r#"{{"format":1,"nonce":"0123","images":[{{"name":"rocky","manifest":"{old}","disk":null}}]}}"#
+        r#"{{"format":1,"nonce":"0123","images":[{{"name":"rocky","manifest":"{old}","disk":null}}],"overwrite":[],"zero":0,"limit_seconds":60}}"#
     );
     fs::write(&order, &text).unwrap();
     let new = place.put("rocky", 2);
@@ -164,7 +164,7 @@ fn nothing_goes_while_it_is_not_known_what_is_used() {
     fs::write(place.path("orders/.y.json"), "{").unwrap();
     fs::write(place.path("orders/z.json.new"), "{").unwrap();
     let found = place.store.remove("a").unwrap_err().to_string();
-    assert!(found.contains("orders/x.json: is no order"), "{found}");
+    assert!(found.contains("orders/x.json: order: "), "{found}");
     assert_eq!(place.objects().len(), 4);
     fs::remove_file(place.path("orders/x.json")).unwrap();
     fs::write(place.path("images/names/c"), "garbage").unwrap();
