@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use program::{Output, complain, exit};
-use tls::{ClientContext, Identity, OldSuites, Trust};
 use xcat_request::master::{self, Sources};
 use xcat_request::post::post;
 use xcat_request::response::Answer;
+use xcat_request::trust::{context, trust};
 use xcat_request::write::element;
 
 use args::{Args, Destiny};
@@ -104,7 +104,8 @@ fn tell(
     let Some(master) = master::find(sources)? else {
         bail!("no master: no option, variable, kernel word or DHCP lease names one");
     };
-    let context = context(name, &trust(args, sources)?, &args.sysroot)?;
+    let trust = trust(args.pin, args.ca.as_ref(), sources)?;
+    let context = context(&trust, &args.sysroot, |why| complain(name, why))?;
     let told = post(&master.targets, &context, request, deadline, |why| {
         complain(name, why);
     });
@@ -115,42 +116,6 @@ fn tell(
             Ok(None)
         }
     }
-}
-
-/// The pin that was given, the authority that was given, the pin that the boot handed over, the
-/// authority that lies on the node, anyone: in this order.
-fn trust(args: &Args, sources: &Sources<'_>) -> anyhow::Result<Trust> {
-    if let Some(pin) = args.pin {
-        return Ok(Trust::Pin(pin));
-    }
-    if let Some(file) = &args.ca {
-        return Ok(Trust::Authority(file.clone()));
-    }
-    if let Some(pin) = master::pin(sources)? {
-        return Ok(Trust::Pin(pin));
-    }
-    let file = args.sysroot.join("etc/xcat/ca.pem");
-    Ok(if file.exists() {
-        Trust::Authority(file)
-    } else {
-        Trust::Anyone
-    })
-}
-
-/// Shows the node's certificate if it has one. Genesis makes it while other things go on, so that it
-/// may be half there: then the report goes without.
-fn context(name: &str, trust: &Trust, root: &Path) -> anyhow::Result<ClientContext> {
-    let identity = Identity {
-        certificate: root.join("etc/xcat/cert.pem"),
-        key: root.join("etc/xcat/certkey.pem"),
-    };
-    if identity.certificate.exists() && identity.key.exists() {
-        match ClientContext::new(trust, Some(&identity), OldSuites::No) {
-            Ok(context) => return Ok(context),
-            Err(why) => complain(name, &format!("{why}: reporting without it")),
-        }
-    }
-    Ok(ClientContext::new(trust, None, OldSuites::No)?)
 }
 
 /// The name that messages begin with: the one of both that it was called by.

@@ -87,7 +87,14 @@ fn it_asks_what_the_node_shall_do() {
         assert!(request.child("nic").is_none());
     }
     let master = Master::start(&identity, None, &[done()]);
-    let ran = node.run(&["--destiny", "now", "--master", &master.address, "--pin", &master.pin]);
+    let ran = node.run(&[
+        "--destiny",
+        "now",
+        "--master",
+        &master.address,
+        "--pin",
+        &master.pin,
+    ]);
     let why = "findadapter-agent: the master's answer names no destiny\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), why));
 }

@@ -12,11 +12,12 @@
 //! Beside the crew: [`command`] runs one program without leaks and without deadlocks, [`veto`] asks
 //! the site's hooks, [`inherited`] takes over descriptors that came through exec, [`confine`] takes
 //! all rights from a child that talks to strangers, [`privilege`] is for a program with more rights than
-//! its caller.
+//! its caller, [`block`] asks a disk for what has no call of its own.
 //!
 //! This is the workspace's door to the kernel: together with the ethtool module of adapter-facts the
 //! only code that says `unsafe`. It depends on nothing but libc and nix.
 
+pub mod block;
 mod child;
 mod clock;
 pub mod command;

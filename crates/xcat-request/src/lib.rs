@@ -16,6 +16,7 @@ mod parse;
 pub mod post;
 pub mod response;
 mod target;
+pub mod trust;
 pub mod write;
 
 pub use boot_words::{kernel_word, variable};

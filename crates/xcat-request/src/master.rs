@@ -125,7 +125,9 @@ impl Sources<'_> {
         (self.environment)(name).filter(|text| !text.is_empty())
     }
 
-    fn handed_over(
+    /// What the boot handed over under one of two names: the variable, or else the kernel word. The name
+    /// that it had, and its value; an empty value is none.
+    pub fn handed_over(
         &self,
         variable: &'static str,
         word: &'static str,
