@@ -2,6 +2,7 @@
 #
 #   make demo       the main job, for real, on this machine
 #   make test       prove it (under ten minutes)      make test-cluster   under a real Pacemaker (root)
+#   make genesis    a boot image for nodes            make test-vm        on a virtual machine (root)
 #   make            release binaries            make install DESTDIR= PREFIX=/usr
 #   make campaign   fuzz, kill and fault campaigns (their length is in variables, below)
 #   make bench      ratios against peers        make dist    static agent and tarballs
@@ -26,6 +27,8 @@ CAMPAIGN_NODES ?= 1000
 CAMPAIGN_CUTS ?= 50
 # Programs are killed at every so manyth call.
 KILL_STRIDE ?= 1
+# What the virtual machine has; a small image starts in little memory.
+VM_MODULES = af_packet virtio_pci virtio_net virtio_blk e1000 8139cp
 # Built into nodereboot-priv, which runs nothing else.
 export NODETOOLS_SBINDIR = $(SBINDIR)
 
@@ -33,7 +36,7 @@ PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv one
 RELEASE  = target/release
 STATIC   = target/static/x86_64-unknown-linux-gnu/release
 
-.PHONY: all demo test test-cluster campaign lint bench dist install uninstall clean setup-build setup-test
+.PHONY: all demo test test-cluster test-vm genesis campaign lint bench dist install uninstall clean setup-build setup-test
 
 all: setup-build
 	$(CARGO) build --release --locked --workspace --bins
@@ -56,6 +59,17 @@ test-cluster:
 	scripts/setup cluster
 	$(CARGO) build --locked -p oneserver
 	TEST_CLUSTER=1 $(CARGO) test --locked -p scenarios --test cluster -- --nocapture --test-threads=1
+
+# Kernel and initial file system for nodes, in target/genesis.
+genesis:
+	scripts/setup vm
+	scripts/genesis/build target/genesis
+
+test-vm:
+	scripts/setup vm
+	GENESIS_MODULES="$(VM_MODULES)" scripts/genesis/build target/genesis/test
+	$(CARGO) build --locked --workspace --bins
+	TEST_VM=1 $(CARGO) test --locked -p scenarios --test vm -- --nocapture --test-threads=1
 
 campaign: setup-test
 	$(CARGO) build --locked --workspace --bins
