@@ -5,7 +5,7 @@
 #   make genesis    a boot image for nodes            make test-vm        on a virtual machine (root)
 #   make            release binaries            make install DESTDIR= PREFIX=/usr
 #   make campaign   fuzz, kill and fault campaigns (their length is in variables, below)
-#   make bench      ratios against peers        make dist    static agent and tarballs
+#   make bench      ratios against peers        make dist    static agents and tarballs
 #   make lint       format, clippy, man pages, scripts
 
 PREFIX      ?= /usr
@@ -25,6 +25,7 @@ CAMPAIGN_SECONDS ?= 600
 CAMPAIGN_RUNS ?= 10000
 CAMPAIGN_NODES ?= 1000
 CAMPAIGN_CUTS ?= 50
+CAMPAIGN_LOADS ?= 60
 # Programs are killed at every so manyth call.
 KILL_STRIDE ?= 1
 # What the virtual machine has; a small image starts in little memory.
@@ -32,7 +33,7 @@ VM_MODULES = af_packet virtio_pci virtio_net virtio_blk e1000 8139cp
 # Built into nodereboot-priv, which runs nothing else.
 export NODETOOLS_SBINDIR = $(SBINDIR)
 
-PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv oneserver rflash snmove xtab
+PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv oneserver osload-agent rflash snmove xtab
 RELEASE  = target/release
 STATIC   = target/static/x86_64-unknown-linux-gnu/release
 
@@ -78,6 +79,7 @@ campaign: setup-test
 	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p firmware-update --test engine
 	RFLASH_RUNS=$(CAMPAIGN_RUNS) $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
 	ONESERVER_FAULTS=$(CAMPAIGN_RUNS) ONESERVER_CUTS=$(CAMPAIGN_CUTS) $(CARGO) test --locked -p scenarios --test oneserver_campaign -- --nocapture --test-threads=1
+	OSLOAD_AGENT_RUNS=$(CAMPAIGN_LOADS) $(CARGO) test --locked -p osload-agent --test campaign -- --nocapture
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 
 bench: setup-test
@@ -91,7 +93,7 @@ lint: setup-test
 	shellcheck $$(scripts/list-scripts)
 	scripts/readme --check
 
-# The agent for nodes: static, nothing else needed there.
+# The agents for nodes: static, nothing else needed there.
 dist: setup-build
 	scripts/dist
 

@@ -98,6 +98,9 @@ fn what_is_installed_is_what_is_listed_and_what_is_removed() {
             .expect("the copy for nodes");
         assert!(copy == agent, "{name} for nodes is the agent");
     }
+    let loader = fs::read(program("osload-agent")).expect("the other agent");
+    let copy = fs::read(stage.join("usr/libexec/xcat-nodetools/genesis/osload-agent"));
+    assert!(copy.expect("the copy for nodes") == loader);
 
     // Twice is once; somebody else's file stays, with its directory.
     install_files(dir.path(), &[stage_text, &programs]).code(0);

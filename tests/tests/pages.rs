@@ -6,13 +6,14 @@ use std::process::{Command, Stdio};
 
 use scenarios::{Finished, program};
 
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "getadapter",
     "findadapter-agent",
     "callbackd",
     "nodereboot",
     "nodereboot-priv",
     "oneserver",
+    "osload-agent",
     "rflash",
     "snmove",
     "xtab",

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -43,8 +43,12 @@ impl Target {
     /// # Errors
     /// What the system says; a file that is neither a block device nor a regular file.
     pub fn open(path: &Path) -> io::Result<Target> {
-        let kind = std::fs::metadata(path)?.file_type();
+        let about = std::fs::metadata(path)?;
+        let kind = about.file_type();
         let block = kind.is_block_device();
+        if block && is_read_only(about.rdev()) {
+            return Err(Errno::EROFS.into());
+        }
         if !block && !kind.is_file() {
             let why = "is neither a block device nor a regular file";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -237,6 +241,13 @@ impl Bytes for Target {
     fn size(&self) -> u64 {
         self.size
     }
+}
+
+/// Not every driver says it at opening.
+fn is_read_only(device: u64) -> bool {
+    let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    let said = std::fs::read(format!("/sys/dev/block/{major}:{minor}/ro"));
+    said.is_ok_and(|said| said.starts_with(b"1"))
 }
 
 /// udev looks at a disk under a shared lock, and leaves alone what is locked exclusively: a look ends
