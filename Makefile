@@ -15,6 +15,7 @@ MANDIR      ?= $(PREFIX)/share/man
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 DOCDIR      ?= $(PREFIX)/share/doc/xcat-nodetools
+DATADIR     ?= $(PREFIX)/share/xcat-nodetools
 # Where resource managers look, whatever PREFIX is.
 OCFDIR      ?= /usr/lib/ocf/resource.d/xcat
 DESTDIR     ?=
@@ -99,10 +100,10 @@ dist: setup-build
 
 # Builds nothing: root installs what a user has made.
 install:
-	scripts/install-files "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" OCFDIR="$(OCFDIR)" SETUID="$(SETUID)" STATIC="$(STATIC)"
+	scripts/install-files "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" DATADIR="$(DATADIR)" OCFDIR="$(OCFDIR)" SETUID="$(SETUID)" STATIC="$(STATIC)"
 
 uninstall:
-	scripts/install-files --remove "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" OCFDIR="$(OCFDIR)" STATIC="$(STATIC)"
+	scripts/install-files --remove "$(DESTDIR)" "$(RELEASE)" SBINDIR="$(SBINDIR)" LIBEXECDIR="$(LIBEXECDIR)" MANDIR="$(MANDIR)" UNITDIR="$(UNITDIR)" TMPFILESDIR="$(TMPFILESDIR)" DOCDIR="$(DOCDIR)" DATADIR="$(DATADIR)" OCFDIR="$(OCFDIR)" STATIC="$(STATIC)"
 
 clean:
 	$(CARGO) clean

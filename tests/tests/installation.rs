@@ -89,6 +89,7 @@ fn what_is_installed_is_what_is_listed_and_what_is_removed() {
         "usr/lib/systemd/system/oneserver@.service",
         "usr/lib/ocf/resource.d/xcat/oneserver",
         "usr/share/doc/xcat-nodetools/LICENSE-MIT",
+        "usr/share/xcat-nodetools/xCAT_plugin/nodetools.pm",
     ] {
         assert!(installed.contains(&stage.join(wanted)), "{wanted}");
     }
@@ -145,6 +146,7 @@ fn the_unit_names_the_installed_program_and_systemd_takes_it() {
         "TMPFILESDIR",
         "DOCDIR",
         "OCFDIR",
+        "DATADIR",
     ]
     .map(at);
     let mut arguments = vec!["", ""];
@@ -161,6 +163,13 @@ fn the_unit_names_the_installed_program_and_systemd_takes_it() {
         "{text}"
     );
     assert!(installed.is_file());
+    let plugin = fs::read_to_string(dir.path().join("DATADIR/xCAT_plugin/nodetools.pm"));
+    let plugin = plugin.expect("the plugin");
+    for name in ["SBINDIR", "LIBEXECDIR"] {
+        let own = format!("{}/{name}/$_", dir.path().display());
+        assert!(plugin.contains(&own), "{own}");
+    }
+    assert!(!plugin.contains("/usr/sbin/$_") && !plugin.contains("/usr/libexec/"));
     // Not on every machine; where it is it must have nothing to say.
     let Ok(verified) = Command::new("systemd-analyze")
         .args(["--man=no", "verify"])

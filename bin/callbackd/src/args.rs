@@ -14,6 +14,9 @@ pub(crate) struct Args {
     /// The node's address, with --stdin; else the socket's, REMOTE_HOST or SOCAT_PEERADDR
     #[arg(long, value_name = "ADDRESS", requires = "stdin")]
     pub(crate) peer: Option<IpAddr>,
+    /// Store what waits in the spool and nobody waits for, then end
+    #[arg(long, conflicts_with_all = ["stdin", "listen", "while_waited"])]
+    pub(crate) apply: bool,
     /// Listen there; default: every address, port of site key nodetoolsport, else 3001
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "stdin")]
     pub(crate) listen: Option<SocketAddr>,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use node_report::{Remark, Service};
+use node_report::{Place, Remark, Service};
 use program::syslog::{Level, log};
 use program::{Interrupt, complain, escape, exit};
 use xcat_tables::{Location, Tables};
@@ -32,6 +32,9 @@ fn callbackd(args: Args) -> anyhow::Result<u8> {
     if args.stdin {
         return standard_input::serve(&args, Tables::open(&location)?);
     }
+    if args.apply {
+        return apply(Tables::open(&location)?, args.verbose);
+    }
     let interrupt = Interrupt::new().context("signals")?;
     let service = Service {
         location,
@@ -52,6 +55,23 @@ fn callbackd(args: Args) -> anyhow::Result<u8> {
         .listener
         .serve(interrupt.as_fd(), &mut |remark| say(&remark, args.verbose))?;
     Ok(exit::DONE)
+}
+
+/// For a plugin of xCAT's daemon, which has made a report safe and found that nobody waits for it.
+fn apply(tables: Tables, verbose: bool) -> anyhow::Result<u8> {
+    let outcome = Place::open(tables)?.apply();
+    for applied in outcome.applied {
+        let (node, adapters) = (applied.node, applied.adapters.len());
+        say(&Remark::Stored { node, adapters }, verbose);
+    }
+    for (node, why) in outcome.rejected {
+        let text = format!("{node}: a report was put into rejected/: {why}");
+        say(&Remark::Trouble(text), verbose);
+    }
+    match outcome.failed {
+        None => Ok(exit::DONE),
+        Some(error) => Err(error.into()),
+    }
 }
 
 fn say(remark: &Remark, verbose: bool) {

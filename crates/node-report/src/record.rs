@@ -1,10 +1,16 @@
 //! One report as it lies in the spool: a JSON file named `<time>.<pid>.<node>`.
 
+use std::collections::BTreeMap;
+
 use adapter_facts::Facts;
 use serde::{Deserialize, Serialize};
+use xcat_request::Element;
 
-/// The format that we write and read; a newer one is refused by its number.
+/// The format that we write; a newer one than [`AS_SAID`] is refused by its number.
 pub const FORMAT: u32 = 1;
+
+/// The format of our plugin for xCAT's daemon: what the node said, unchecked.
+pub const AS_SAID: u32 = 2;
 
 /// The longest record in the spool, in bytes.
 pub(crate) const LONGEST: u64 = 2 << 20;
@@ -28,6 +34,21 @@ pub struct Report {
     pub nonce: Option<String>,
     /// The adapters that are usable, and what was not, named.
     pub facts: Facts,
+}
+
+/// Format 2. The plugin knows nothing of what fits where: the values are judged here, as they are in a
+/// request that comes over the wire.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AsSaid {
+    #[allow(dead_code, reason = "read before, to know that it is this format")]
+    format: u32,
+    node: String,
+    received: u64,
+    #[serde(default)]
+    nonce: Option<String>,
+    /// Each element's children by name.
+    nic: Vec<BTreeMap<String, String>>,
 }
 
 /// A spool file's name, taken apart.
@@ -59,18 +80,39 @@ impl Report {
             format: u32,
         }
         let format: Format = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        if format.format != FORMAT {
-            return Err(format!(
-                "format {} is not known here (format {FORMAT} is)",
-                format.format
-            ));
+        match format.format {
+            FORMAT => serde_json::from_slice(text).map_err(|error| error.to_string()),
+            AS_SAID => serde_json::from_slice::<AsSaid>(text)
+                .map(Report::from)
+                .map_err(|error| error.to_string()),
+            other => Err(format!(
+                "format {other} is not known here (formats {FORMAT} and {AS_SAID} are)"
+            )),
         }
-        serde_json::from_slice(text).map_err(|error| error.to_string())
     }
 
     /// The file's name: bytewise order is the order of time.
     pub fn file_name(&self, pid: u32) -> String {
         format!("{:020}.{pid}.{}", self.received, self.node)
+    }
+}
+
+impl From<AsSaid> for Report {
+    fn from(said: AsSaid) -> Report {
+        let element = |nic: BTreeMap<String, String>| {
+            let fields = nic.into_iter();
+            let fields = fields.map(|(name, text)| Element::leaf(name, text));
+            Element::node("nic", fields.collect())
+        };
+        let nics = said.nic.into_iter().map(element).collect();
+        Report {
+            format: FORMAT,
+            node: said.node,
+            received: said.received,
+            peer: None,
+            nonce: said.nonce,
+            facts: adapter_facts::from_request(&Element::node("xcatrequest", nics)),
+        }
     }
 }
 
@@ -105,4 +147,36 @@ pub(crate) fn fits_a_file_name(node: &str) -> bool {
         && !node
             .bytes()
             .any(|byte| byte == b'/' || byte < b' ' || byte == 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_a_plugin_wrote_is_judged_like_a_request() {
+        let text = br#"{"format":2,"node":"n1","received":7,"nonce":"ab","nic":[
+            {"interface":"eno1","mac":"34:40:b5:be:6a:80","linkstate":"UP more","colour":"red"},
+            {"interface":"a,b","vendor":"x|y"}, {}]}"#;
+        let report = Report::parse(text).unwrap();
+        assert_eq!((report.format, report.received), (FORMAT, 7));
+        assert_eq!(report.nonce.as_deref(), Some("ab"));
+        let column = adapter_facts::column::format(&report.facts.adapters);
+        assert_eq!(
+            column.as_deref(),
+            Some("eno1!mac=34:40:b5:be:6a:80 linkstate=UP")
+        );
+        assert_eq!(report.facts.dropped.len(), 2, "{:?}", report.facts.dropped);
+        // It is not mixed with the other format.
+        for bad in [
+            &br#"{"format":2,"node":"n1","received":7,"facts":{"adapters":[]}}"#[..],
+            br#"{"format":1,"node":"n1","received":7,"nic":[]}"#,
+            br#"{"format":2,"node":"n1","received":7,"nic":[{"mac":["x"]}]}"#,
+            br#"{"format":3,"node":"n1","received":7,"nic":[]}"#,
+        ] {
+            assert!(Report::parse(bad).is_err());
+        }
+    }
 }
