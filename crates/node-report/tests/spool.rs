@@ -72,11 +72,11 @@ fn a_file_of_a_newer_format_or_no_json_is_told_from_a_report() {
     let write = |name: &str, text: &str| {
         std::fs::write(dir.path().join("reports").join(name), text).unwrap()
     };
-    write("1.1.n1", "{\"format\":2,\"anything\":\"else\"}");
+    write("1.1.n1", "{\"format\":3,\"anything\":\"else\"}");
     write("2.1.n1", "{");
     write("3.1.n1", &"x".repeat(3 << 20));
     let why = |file: &str| spool.read(file).unwrap().unwrap_err().to_string();
-    assert!(why("1.1.n1").contains("format 2"), "{}", why("1.1.n1"));
+    assert!(why("1.1.n1").contains("format 3"), "{}", why("1.1.n1"));
     assert!(why("3.1.n1").contains("longer"), "{}", why("3.1.n1"));
     assert!(spool.read("2.1.n1").unwrap().is_err());
     spool.reject("2.1.n1", "n1").unwrap();
