@@ -50,6 +50,12 @@ Site::write_file("$net/$_", "$said{$_}\n", 0644) for keys %said;
 symlink '../..', "$net/device" or die $!;
 symlink '../../devices/pci0000:00/0000:00:03.0/net/eth0', "$root/node/sys/class/net/eth0" or die $!;
 
+my $disk = "$root/node/sys/devices/pci0000:00/0000:00:1f.2/block/sda";
+make_path("$disk/queue", "$root/node/sys/block");
+my %disk = (size => 409_600, removable => 0, ro => 0, dev => '8:0', 'queue/logical_block_size' => 512);
+Site::write_file("$disk/$_", "$disk{$_}\n", 0644) for keys %disk;
+symlink '../devices/pci0000:00/0000:00:1f.2/block/sda', "$root/node/sys/block/sda" or die $!;
+
 # Where nodereboot-priv finds what it runs, and that finds tables without an environment.
 make_path("$root/sbin", "$root/etc");
 my $place = <<'END';
@@ -88,6 +94,7 @@ my @DOES = (
         qr/\A(?:n[123]:\[0\]->eno1!mac=34:40:b5:be:6a:80\n){3}\z/, qr/^getadapter: 3 answered: n\[1-3\]; 0 failed$/m, 0],
     ['getadapter', undef, ['all', '-f', '--dry-run'], qr/\An1: would be booted into genesis\n/, qr/\A\z/, 0],
     ['findadapter-agent', undef, ['--print', '--sysroot', "$root/node"], qr{<mac>52:54:00:00:00:01</mac>.*</xcatrequest>\n\z}s, qr/\A\z/, 0],
+    ['osload-agent', undef, ['--print-disks', '--sysroot', "$root/node"], qr/\Acandidate: sda \(209715200 bytes\)\n\z/, qr/\A\z/, 0],
     ['nodereboot', undef, ['all', '-f', '--pause', 0], qr/\A(?:n[123]: rebooted by the site's boot command\n){3}\z/, qr/^nodereboot: 3 rebooted: n\[1-3\]; 0 failed$/m, 0],
     ['nodereboot', undef, ['all', '--dry-run'], qr/\An1: would reboot/, qr/\A\z/, 0],
     ['nodereboot-priv', undef, ['--dry-run', 'n1'], qr/\An1: would reboot/, qr/\A\z/, 0],
