@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use scenarios::{Finished, parts, program, sysfs};
 use serde_json::Value;
@@ -24,18 +25,30 @@ fn run(command: &mut Command) -> Finished {
     ended.expect("starts").into()
 }
 
-/// Packs the built agent into `dir/packed`, and says where a package is.
-fn packed(dir: &Path, kind: &str) -> PathBuf {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let agents = program("findadapter-agent");
-    let out = dir.join("packed");
-    run(Command::new(project.join("scripts/genesis/package"))
-        .arg(arch())
-        .arg(agents.parent().expect("a directory"))
-        .arg(VERSION)
-        .arg(&out))
-    .code(0);
-    out.join(format!("xcat-nodetools-{kind}-{VERSION}-{}.tar.gz", arch()))
+/// Packs the built agent, once, and says where a package is.
+fn packed(kind: &str) -> PathBuf {
+    static PACKED: OnceLock<PathBuf> = OnceLock::new();
+    let dir = PACKED.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("genesis-packages");
+        let agents = dir.join("agents");
+        fs::create_dir_all(&agents).expect("agents");
+        // What only a debugger wants would be most of it.
+        run(Command::new("strip")
+            .arg("-o")
+            .arg(agents.join("findadapter-agent"))
+            .arg(program("findadapter-agent")))
+        .code(0);
+        let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        run(Command::new(project.join("scripts/genesis/package"))
+            .arg(arch())
+            .arg(&agents)
+            .arg(VERSION)
+            .arg(&dir))
+        .code(0);
+        dir
+    });
+    let name = format!("xcat-nodetools-{kind}-{VERSION}-{}.tar.gz", arch());
+    dir.join(name)
 }
 
 fn unpack(package: &Path, into: &Path) {
@@ -121,7 +134,7 @@ fn the_older_genesis_runs_runme_and_then_our_agent() {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let package = packed(dir.path(), "genesis");
+    let package = packed("genesis");
     let mut found = BTreeMap::new();
     unpack(&package, &dir.path().join("looked"));
     files(
@@ -136,8 +149,6 @@ fn the_older_genesis_runs_runme_and_then_our_agent() {
         ("bin/getadapter", 0o755),
         ("runme.sh", 0o755),
     ];
-    // osload-agent goes in where it is built.
-    found.remove("bin/osload-agent");
     assert_eq!(
         found,
         wanted.map(|(name, mode)| (name.to_string(), mode)).into()
@@ -181,7 +192,7 @@ fn agents_of_another_architecture_replace_nothing() {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let package = packed(dir.path(), "genesis");
+    let package = packed("genesis");
     let root = genesis(dir.path());
     let place = root.join("tmp/d");
     unpack(&package, &place);
@@ -210,7 +221,7 @@ fn the_extension_is_what_the_newer_genesis_loads() {
     }
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
-    unpack(&packed(dir.path(), "extension"), &at("extension"));
+    unpack(&packed("extension"), &at("extension"));
     let script = at("extension/make-extension");
 
     let key = |algorithm: &str, name: &str| {
@@ -277,7 +288,6 @@ fn the_extension_is_what_the_newer_genesis_loads() {
     let mut found = BTreeMap::new();
     files(&at("image"), &at("image"), &mut found);
     let actions = "usr/libexec/xcat/genesis/actions";
-    found.remove(&format!("{actions}/osload-agent"));
     let wanted = [
         (format!("{actions}/findadapter-agent"), 0o755),
         (format!("{actions}/getadapter"), 0o755),
