@@ -78,9 +78,12 @@ fn options_of_page(name: &str) -> Options {
         let mut words = item.split(' ').filter(|word| *word != "," && *word != "Fl");
         let names = words
             .by_ref()
-            .take_while(|word| *word != "Ar")
+            .take_while(|word| !["Ar", "Cm"].contains(word))
             .map(|word| format!("-{word}"));
-        options.insert(option(names, item.contains(" Ar ")));
+        options.insert(option(
+            names,
+            item.contains(" Ar ") || item.contains(" Cm "),
+        ));
     }
     options
 }
