@@ -6,6 +6,7 @@ mod cluster;
 pub mod fleet;
 pub mod history;
 mod host;
+pub mod links;
 mod node;
 mod process;
 pub mod strace;

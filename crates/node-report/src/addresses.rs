@@ -62,7 +62,7 @@ impl Addresses {
     }
 
     /// The part of it that the tables know, and the nodes that they do not.
-    pub(crate) fn listed(tables: &Tables) -> Result<(Addresses, Vec<String>), Error> {
+    pub fn listed(tables: &Tables) -> Result<(Addresses, Vec<String>), Error> {
         let rows = tables.rows("nodelist")?;
         let nodes = rows
             .iter()

@@ -1,10 +1,11 @@
 //! `make bench`: ratios against a peer or a floor in the same run, medians of interleaved runs. Words
 //! after the program's name choose parts: `reports`, `agent`, `tables`, `reboot`, `moves`, `flash`,
-//! `handover`.
+//! `handover`, `images`.
 
 mod agent;
 mod flash;
 mod handover;
+mod images;
 mod measure;
 mod moves;
 mod reboot;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         ("moves", moves::run),
         ("flash", flash::run),
         ("handover", handover::run),
+        ("images", images::run),
     ] {
         if chosen.is_empty() || chosen.iter().any(|word| word == name) {
             part();

@@ -1,0 +1,3 @@
+//! Images loaded onto the disks of nodes: the work of osload.
+
+pub mod serve;
