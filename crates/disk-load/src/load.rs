@@ -5,27 +5,26 @@
 //! first block, and last of all, when all else is proven, that block. Killed anywhere in between, a node
 //! finds nothing to boot; started again, it keeps what reads back right and gets the rest.
 
+mod fetch;
+mod window;
+
 use std::io;
-use std::sync::mpsc::{RecvTimeoutError, TrySendError, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use disk_image::order::Zero;
 use disk_image::{Digest, Frame, Manifest};
 
 use crate::device::Target;
-use crate::inspect::{Found, check_window, inspect, raw};
+use crate::inspect::{Found, inspect};
 use crate::marker::{self, Marker, Phase};
 use crate::pieces::{ENDS, Piece, pieces};
-use crate::supply::{Ended, Supply, Written};
+use crate::supply::{Ended, Supply};
 
-/// Bytes of frames that wait for the disk.
-const QUEUE: usize = 4 << 20;
-/// A hole in a window that is smaller is written with what is around it.
-const HOLE: u32 = 64 << 10;
+use fetch::Disk;
+use window::{begins_with, place};
+
 /// How often what reads back wrong is written again.
 const ROUNDS: usize = 2;
-/// The longest that a peer waits while the disk is busy, or the disk while nothing comes.
-const TURN: Duration = Duration::from_millis(20);
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -236,93 +235,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Gets the frames that are not right, and writes all but the first window. Getting, unpacking and
-    /// comparing happen here, writing in a thread beside.
-    fn fetch(&mut self, supply: &mut dyn Supply) -> Result<(), Error> {
-        let frames = self.job.manifest.frames();
-        let mut have = vec![false; frames.len()];
-        for (piece, good) in self.pieces.iter().zip(&self.good) {
-            if let Piece::Frame(number) = *piece {
-                have[number] = *good;
-            }
-        }
-        let head = self.head_frame().map(|(number, _)| number);
-        if let (Some(number), true) = (head, self.head.is_some()) {
-            have[number] = true;
-        }
-        supply.begin(&have)?;
-        let mut asked = have.iter().filter(|have| !**have).count();
-        let mut unwritten = asked;
-        let (job, depth) = (self.job, QUEUE / self.job.manifest.frame_size() as usize);
-        let mut bytes = 0;
-        let mut head_raw = self.head.take();
-        std::thread::scope(|scope| {
-            let (queue, frames_to_write) = sync_channel::<(usize, Vec<u8>)>(depth.max(1));
-            let (said, says) = channel::<io::Result<usize>>();
-            scope.spawn(move || {
-                for (number, raw) in frames_to_write {
-                    let result = write_frame(job.target, &frames[number], &raw).map(|()| number);
-                    let failed = result.is_err();
-                    if said.send(result).is_err() || failed {
-                        return;
-                    }
-                }
-            });
-            let mut waiting: Option<(usize, Vec<u8>)> = None;
-            while unwritten > 0 {
-                job.in_time()?;
-                let busy = waiting.is_some() || asked == 0;
-                // Nothing more is taken from the network while the disk is behind, but peers are served.
-                match says.recv_timeout(if busy { TURN } else { Duration::ZERO }) {
-                    Ok(result) => {
-                        let number = self.did(result)?;
-                        bytes += u64::from(frames[number].raw());
-                        supply.written(number);
-                        unwritten -= 1;
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => {
-                        let why = io::Error::other("the writer has ended");
-                        return self.did(Err(why));
-                    }
-                }
-                if let Some(frame) = waiting.take() {
-                    match queue.try_send(frame) {
-                        Ok(()) => {}
-                        // If it has ended, it has said why.
-                        Err(TrySendError::Full(frame) | TrySendError::Disconnected(frame)) => {
-                            waiting = Some(frame);
-                        }
-                    }
-                    if waiting.is_some() {
-                        continue;
-                    }
-                }
-                let timeout = if asked == 0 { Duration::ZERO } else { TURN };
-                let mut disk = Disk::of(job, head_raw.as_deref());
-                let Some((number, raw)) = supply.next(&mut disk, timeout)? else {
-                    continue;
-                };
-                if have.get(number) != Some(&false) {
-                    continue;
-                }
-                have[number] = true;
-                asked -= 1;
-                if head == Some(number) {
-                    head_raw = Some(raw);
-                    supply.written(number);
-                    unwritten -= 1;
-                } else {
-                    waiting = Some((number, raw));
-                }
-            }
-            Ok(())
-        })?;
-        self.head = head_raw;
-        self.summary.written += bytes;
-        Ok(())
-    }
-
     /// The first window: all but its first block, then that.
     fn write_head(&mut self) -> Result<(), Error> {
         let (target, length) = (self.job.target, self.length_of_head());
@@ -444,82 +356,6 @@ impl Job<'_> {
         match Instant::now() < self.deadline {
             true => Ok(()),
             false => Err(Ended::Late("the time for all of it is over".to_string())),
-        }
-    }
-}
-
-/// What peers may be given of a disk that is being written.
-struct Disk<'a> {
-    job: &'a Job<'a>,
-    head: Option<&'a [u8]>,
-}
-
-impl<'a> Disk<'a> {
-    fn of(job: &'a Job<'a>, head: Option<&'a [u8]>) -> Disk<'a> {
-        Disk { job, head }
-    }
-}
-
-impl Written for Disk<'_> {
-    fn raw(&mut self, number: usize) -> io::Result<Vec<u8>> {
-        let frame = self.job.manifest.frames().get(number);
-        let frame = frame.ok_or(io::ErrorKind::NotFound)?;
-        match self.head {
-            Some(head) if frame.offset == 0 => Ok(head.to_vec()),
-            _ => raw(self.job.target, frame),
-        }
-    }
-}
-
-fn begins_with(target: &Target, frame: &Frame) -> bool {
-    let mut window = vec![0; frame.length as usize];
-    let read = target.read(0, &mut window);
-    read.is_ok() && matches!(check_window(&window, frame), Found::Right)
-}
-
-/// The whole window becomes what the frame says. Small holes are written with what is around them.
-fn write_frame(target: &Target, frame: &Frame, raw: &[u8]) -> io::Result<()> {
-    if frame.raw() == frame.length {
-        return target.write(frame.offset, raw);
-    }
-    let mut window = vec![0; frame.length as usize];
-    place(frame, raw, &mut window);
-    let mut spans: Vec<(u32, u32)> = Vec::new();
-    for extent in &frame.extents {
-        let end = extent.offset + extent.length;
-        match spans.last_mut() {
-            Some(last) if extent.offset - last.1 < HOLE => last.1 = end,
-            _ => spans.push((extent.offset, end)),
-        }
-    }
-    if let Some(first) = spans.first_mut().filter(|first| first.0 < HOLE) {
-        first.0 = 0;
-    }
-    if let Some(last) = spans.last_mut().filter(|last| frame.length - last.1 < HOLE) {
-        last.1 = frame.length;
-    }
-    let mut behind = 0;
-    for (begin, end) in spans {
-        let hole = u64::from(begin - behind);
-        if hole > 0 {
-            target.zero(frame.offset + u64::from(behind), hole)?;
-        }
-        let span = window.get(begin as usize..end as usize);
-        target.write(frame.offset + u64::from(begin), span.unwrap_or_default())?;
-        behind = end;
-    }
-    match frame.length - behind {
-        0 => Ok(()),
-        hole => target.zero(frame.offset + u64::from(behind), u64::from(hole)),
-    }
-}
-
-/// Puts a frame's extents into its window.
-fn place(frame: &Frame, raw: &[u8], window: &mut [u8]) {
-    for (at, piece) in frame.pieces(raw) {
-        let begin = usize::try_from(at - frame.offset).unwrap_or_default();
-        if let Some(place) = window.get_mut(begin..begin + piece.len()) {
-            place.copy_from_slice(piece);
         }
     }
 }
