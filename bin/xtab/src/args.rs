@@ -93,7 +93,17 @@ pub(crate) enum Command {
         max_nodes: usize,
     },
     /// Look for what is wrong with the tables and this host, and name a fix for each
-    Doctor,
+    Doctor {
+        /// Let login shells find our program of that name before xCAT's
+        #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["give_back", "release_claims"])]
+        take_over: Option<String>,
+        /// Let them find xCAT's again
+        #[arg(long, value_name = "PROGRAM", conflicts_with = "release_claims")]
+        give_back: Option<String>,
+        /// Store reports that wait, and remove claims of ours whose process is gone
+        #[arg(long)]
+        release_claims: bool,
+    },
     /// Print the names of nodes, one per line
     Nodes {
         #[command(flatten)]

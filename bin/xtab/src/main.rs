@@ -53,7 +53,19 @@ fn run(out: &mut Output, command: &Command, json: bool) -> anyhow::Result<u8> {
             filters,
             last,
         } => dump(out, table, filters, *last, json),
-        Command::Doctor => doctor::doctor(out, &tables()?, json),
+        Command::Doctor {
+            take_over: Some(name),
+            ..
+        } => doctor::take_over(out, name),
+        Command::Doctor {
+            give_back: Some(name),
+            ..
+        } => doctor::give_back(out, name),
+        Command::Doctor {
+            release_claims: true,
+            ..
+        } => doctor::release_claims(out, tables()?),
+        Command::Doctor { .. } => doctor::doctor(out, &tables()?, json),
         Command::Restore { add, file } => restore(file, *add),
         Command::Get {
             nodes,

@@ -1,5 +1,7 @@
 //! What is wrong with a cluster's tables and with this host, each with what mends it. Looks only:
 //! nothing is written, locked or made. Tables are read as sets, however many nodes there are.
+//! Two of the things that mend are here too, as calls of their own: [`Programs::take_over`] and its way
+//! back.
 
 mod claims;
 mod cluster;
@@ -9,6 +11,7 @@ mod nodes;
 mod policy;
 mod pools;
 mod ports;
+mod programs;
 mod shell;
 mod strays;
 mod values;
@@ -19,6 +22,7 @@ use std::path::PathBuf;
 use xcat_tables::{Error, Tables};
 
 use cluster::Cluster;
+pub use programs::{Programs, TakeOverError};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +55,8 @@ pub struct Host {
     pub path: OsString,
     /// xCAT's installation directory.
     pub xcat_root: PathBuf,
-    /// The directory of our own programs.
-    pub programs: PathBuf,
+    /// Where our own programs are.
+    pub programs: Programs,
     /// The directory of the FIFOs of those who wait.
     pub run_dir: PathBuf,
     /// Who said where the tables are: a variable or a file.

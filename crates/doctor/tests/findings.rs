@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use doctor::{Check, Finding, Host, examine};
+use doctor::{Check, Finding, Host, Programs, TakeOverError, examine};
 use xcat_tables::{Location, Tables};
 
 struct Site {
@@ -17,7 +17,7 @@ struct Site {
 /// Five nodes of which nothing is wrong, and no service nodes.
 fn site() -> Site {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["tables", "programs", "xcat/bin", "first"] {
+    for name in ["tables", "programs", "clashing", "profile.d", "xcat/bin", "first"] {
         std::fs::create_dir_all(dir.path().join(name)).unwrap();
     }
     let tables = Tables::open(&Location::sqlite(dir.path().join("tables"))).unwrap();
@@ -26,7 +26,12 @@ fn site() -> Site {
         proc: "/proc".into(),
         path: std::env::join_paths([at("first"), at("programs")]).unwrap(),
         xcat_root: at("xcat"),
-        programs: at("programs"),
+        programs: Programs {
+            directory: at("programs"),
+            clashing: at("clashing"),
+            taken: at("taken"),
+            profile: at("profile.d"),
+        },
         run_dir: at("run"),
         setting: "a test".into(),
     };
@@ -199,7 +204,7 @@ fn commands_that_another_one_hides() {
     assert_eq!(findings.len(), 2, "{findings:?}");
     has(
         &findings[0],
-        &["rflash: ", "first/rflash is found first", "PATH"],
+        &["rflash: ", "first/rflash is found first", "--take-over rflash"],
     );
     has(
         &findings[1],
@@ -211,6 +216,93 @@ fn commands_that_another_one_hides() {
         std::fs::set_permissions(site.dir.path().join(name), plain).unwrap();
     }
     assert_eq!(site.findings("commands"), []);
+}
+
+#[test]
+fn a_name_of_xcats_is_its_own_until_it_is_taken_over_and_again_afterwards() {
+    let mut site = site();
+    let facts = |site: &Site| {
+        let checks = site.checks();
+        let commands = checks.into_iter().find(|check| check.name == "commands");
+        commands.unwrap().facts
+    };
+    // Without xCAT, and without a link: nobody would find it.
+    site.program("clashing/rflash");
+    let alone = site.findings("commands");
+    assert_eq!(alone.len(), 1, "{alone:?}");
+    has(
+        &alone[0],
+        &["rflash: no shell finds it", "--take-over rflash"],
+    );
+    // Beside xCAT that is as it should be, and said.
+    site.program("xcat/bin/rflash");
+    assert_eq!(site.findings("commands"), []);
+    let said = facts(&site);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].1.contains("xcat/bin/rflash; ours is "), "{said:?}");
+
+    let before = listing(site.dir.path());
+    let programs = site.host.programs.clone();
+    let at = |name: &str| site.dir.path().join(name);
+    assert_eq!(programs.take_over("rflash").unwrap(), at("clashing/rflash"));
+    let taken = listing(site.dir.path());
+    programs.take_over("rflash").unwrap();
+    assert_eq!(listing(site.dir.path()).len(), taken.len());
+    assert_eq!(
+        std::fs::read_link(at("taken/rflash")).unwrap(),
+        at("clashing/rflash")
+    );
+    // xCAT's profile, then ours, as a login shell reads them.
+    std::fs::write(
+        at("profile.d/xcat.sh"),
+        format!("PATH={}:$PATH\nexport PATH\n", at("xcat/bin").display()),
+    )
+    .unwrap();
+    let script = "for file in profile.d/*.sh; do . ./$file; done; . profile.d/zz-xcat-nodetools.sh
+        command -v rflash; echo $PATH";
+    let shell = std::process::Command::new("sh")
+        .args(["-c", script])
+        .current_dir(site.dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(shell.stdout).unwrap();
+    let (found, path) = text.split_once('\n').unwrap();
+    assert_eq!(Path::new(found), at("taken/rflash"));
+    assert_eq!(path.matches("/taken").count(), 1, "twice is once: {path}");
+    // This process has not read it, a login shell has.
+    let stale = site.findings("commands");
+    assert_eq!(stale.len(), 0, "xCAT's is not in this PATH: {stale:?}");
+    site.program("first/rflash");
+    let stale = site.findings("commands");
+    assert_eq!(stale.len(), 1, "{stale:?}");
+    has(&stale[0], &["rflash: taken over, and ", "log in again"]);
+    site.host.path = path.trim_end().into();
+    assert_eq!(site.findings("commands"), []);
+    assert!(facts(&site)[0].1.starts_with("taken over: "));
+
+    std::fs::remove_file(at("first/rflash")).unwrap();
+    std::fs::remove_file(at("profile.d/xcat.sh")).unwrap();
+    // A second name keeps the file, the last one takes it away.
+    site.program("clashing/snmove");
+    programs.take_over("snmove").unwrap();
+    programs.give_back("rflash").unwrap();
+    assert!(at("profile.d/zz-xcat-nodetools.csh").exists());
+    programs.give_back("snmove").unwrap();
+    programs.give_back("snmove").unwrap();
+    std::fs::remove_file(at("clashing/snmove")).unwrap();
+    assert_eq!(listing(site.dir.path()), before);
+
+    let unknown = programs.take_over("../../bin/sh").unwrap_err();
+    assert!(
+        matches!(unknown, TakeOverError::Unknown(_)),
+        "{unknown:?}"
+    );
+    let missing = programs.take_over("snmove").unwrap_err();
+    assert!(
+        matches!(missing, TakeOverError::Missing(_)),
+        "{missing:?}"
+    );
+    assert_eq!(listing(site.dir.path()), before);
 }
 
 #[test]

@@ -116,7 +116,16 @@ impl Place {
         outcome
     }
 
-    /// The same for whoever has the lock already.
+    /// Removes claims of ours that count for nobody: their process is gone, or their deadline on another
+    /// host. Rows of a Perl process are its own. Returns what was removed.
+    ///
+    /// # Errors
+    /// If the tables cannot be changed; then nothing is.
+    pub fn forget(&self) -> Result<Vec<Claim>, Error> {
+        claim::forget(&self.tables, &self.run, &self.me)
+    }
+
+    /// [`Place::apply`] for whoever has the lock already.
     pub(crate) fn apply_locked(&self, _lock: &Lock, outcome: &mut Outcome) -> Result<(), Error> {
         let waiting = self.spool.waiting()?;
         for batch in waiting.chunks(BATCH) {

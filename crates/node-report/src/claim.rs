@@ -233,6 +233,25 @@ pub(crate) fn release<'a>(
     })
 }
 
+/// Removes claims that name their host and are nobody's any more, in one transaction.
+pub(crate) fn forget(tables: &Tables, run: &PrivateDir, me: &Me) -> Result<Vec<Claim>, Error> {
+    // A table that is not there is not made for this.
+    if list(tables)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    tables.transaction(&[TABLE], |change| {
+        let now = change.now()?;
+        let mut dead = by_node(change)?;
+        dead.retain(|_, claim| {
+            !claim.holder.host.is_empty() && claim.life(me, run, now) == Life::Dead
+        });
+        for claim in dead.values() {
+            remove(change, claim)?;
+        }
+        Ok(dead.into_values().collect())
+    })
+}
+
 /// All claims, by node. A table that does not exist holds none.
 pub fn list(tables: &Tables) -> Result<BTreeMap<String, Claim>, Error> {
     Ok(index(&tables.rows(TABLE)?))
