@@ -23,14 +23,9 @@ pub(crate) struct Args {
     /// End when nobody on this host waits for a node any more
     #[arg(long, conflicts_with = "stdin")]
     pub(crate) while_waited: bool,
-    /// Run connections' children as this user
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "nobody",
-        conflicts_with = "stdin"
-    )]
-    pub(crate) user: String,
+    /// Run connections' children as this user; default: xcat-nodetools, or nobody where that does not exist
+    #[arg(long, value_name = "NAME", conflicts_with = "stdin")]
+    pub(crate) user: Option<String>,
     /// Say each stored report and each refused peer on standard error
     #[arg(short = 'V', long)]
     pub(crate) verbose: bool,

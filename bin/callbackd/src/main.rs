@@ -38,7 +38,7 @@ fn callbackd(args: Args) -> anyhow::Result<u8> {
     let interrupt = Interrupt::new().context("signals")?;
     let service = Service {
         location,
-        confinement: node_report::confinement(&args.user).context("--user")?,
+        confinement: node_report::confinement(args.user.as_deref()).context("--user")?,
         linger: args.while_waited.then_some(LINGER),
     };
     // Started for a waiter, one is enough, whoever started it; started by an administrator, it stands

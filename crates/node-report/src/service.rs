@@ -21,6 +21,11 @@ use crate::summon;
 /// A burst of nodes queues in the kernel; it caps this at net.core.somaxconn.
 const QUEUE: i32 = 4_096;
 
+/// The user of connections' children, where a package has made it: no other process is that user.
+const OWN: &str = "xcat-nodetools";
+/// Else the one that holds nothing.
+const NOBODY: &str = "nobody";
+
 /// A callbackd that listens. The lock goes with it.
 #[derive(Debug)]
 pub struct Running {
@@ -70,10 +75,21 @@ pub fn open(
     }))
 }
 
-/// Whom connections' children become: the user, with room for one TLS conversation.
-pub fn confinement(user: &str) -> Result<Confinement, Error> {
-    let found = User::from_name(user).map_err(|why| Error::Host(format!("user {user}: {why}")))?;
-    let user = found.ok_or_else(|| Error::Host(format!("user {user}: does not exist")))?;
+/// Whom connections' children become, with room for one TLS conversation: the user, by default the one
+/// that packages make for this and nothing else, or nobody where there is none.
+///
+/// # Errors
+/// If the user does not exist or cannot be looked for.
+pub fn confinement(user: Option<&str>) -> Result<Confinement, Error> {
+    let look = |name: &str| {
+        User::from_name(name).map_err(|why| Error::Host(format!("user {name}: {why}")))
+    };
+    let (name, found) = match (user, look(OWN)?) {
+        (Some(name), _) => (name, look(name)?),
+        (None, Some(own)) => (OWN, Some(own)),
+        (None, None) => (NOBODY, look(NOBODY)?),
+    };
+    let user = found.ok_or_else(|| Error::Host(format!("user {name}: does not exist")))?;
     Ok(Confinement {
         user: user.uid.as_raw(),
         group: user.gid.as_raw(),
