@@ -40,9 +40,7 @@ pub(crate) fn take_over(out: &mut Output, name: &str) -> anyhow::Result<u8> {
 /// The way back.
 pub(crate) fn give_back(out: &mut Output, name: &str) -> anyhow::Result<u8> {
     programs()?.give_back(name).map_err(refused)?;
-    out.line(&format!(
-        "{name}: is no longer ours from the next login on"
-    ));
+    out.line(&format!("{name}: is no longer ours from the next login on"));
     Ok(exit::DONE)
 }
 
@@ -54,7 +52,10 @@ pub(crate) fn release_claims(out: &mut Output, tables: Tables) -> anyhow::Result
         out.line(&format!("{}: its report is stored", escape(&done.node)));
     }
     for (node, why) in &stored.rejected {
-        complain(crate::NAME, &format!("{node}: its report is put aside: {why}"));
+        complain(
+            crate::NAME,
+            &format!("{node}: its report is put aside: {why}"),
+        );
     }
     for claim in place.forget()? {
         out.line(&format!(

@@ -48,10 +48,7 @@ pub(crate) fn look(_: &Tables, host: &Host, _: &Cluster, check: &mut Check) -> R
         match other.or_else(xcats) {
             // As it was installed: xCAT's keeps the name until somebody wants ours.
             Some(other) if clashing => {
-                let what = format!(
-                    "a shell finds {}; ours is {shown}: {take}",
-                    other.display()
-                );
+                let what = format!("a shell finds {}; ours is {shown}: {take}", other.display());
                 check.facts.push((name.into(), what));
             }
             Some(other) if first(host, name).as_ref() == Some(&other) => wrong(

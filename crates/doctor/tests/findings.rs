@@ -17,7 +17,14 @@ struct Site {
 /// Five nodes of which nothing is wrong, and no service nodes.
 fn site() -> Site {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["tables", "programs", "clashing", "profile.d", "xcat/bin", "first"] {
+    for name in [
+        "tables",
+        "programs",
+        "clashing",
+        "profile.d",
+        "xcat/bin",
+        "first",
+    ] {
         std::fs::create_dir_all(dir.path().join(name)).unwrap();
     }
     let tables = Tables::open(&Location::sqlite(dir.path().join("tables"))).unwrap();
@@ -204,7 +211,11 @@ fn commands_that_another_one_hides() {
     assert_eq!(findings.len(), 2, "{findings:?}");
     has(
         &findings[0],
-        &["rflash: ", "first/rflash is found first", "--take-over rflash"],
+        &[
+            "rflash: ",
+            "first/rflash is found first",
+            "--take-over rflash",
+        ],
     );
     has(
         &findings[1],
@@ -293,15 +304,9 @@ fn a_name_of_xcats_is_its_own_until_it_is_taken_over_and_again_afterwards() {
     assert_eq!(listing(site.dir.path()), before);
 
     let unknown = programs.take_over("../../bin/sh").unwrap_err();
-    assert!(
-        matches!(unknown, TakeOverError::Unknown(_)),
-        "{unknown:?}"
-    );
+    assert!(matches!(unknown, TakeOverError::Unknown(_)), "{unknown:?}");
     let missing = programs.take_over("snmove").unwrap_err();
-    assert!(
-        matches!(missing, TakeOverError::Missing(_)),
-        "{missing:?}"
-    );
+    assert!(matches!(missing, TakeOverError::Missing(_)), "{missing:?}");
     assert_eq!(listing(site.dir.path()), before);
 }
 
