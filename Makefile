@@ -45,7 +45,7 @@ export NODETOOLS_LIBEXECDIR = $(LIBEXECDIR)
 
 PLACES = $(foreach name,SBINDIR LIBEXECDIR MANDIR UNITDIR TMPFILESDIR SYSUSERSDIR LOGROTATEDIR BASHDIR ZSHDIR FISHDIR DOCDIR DATADIR OCFDIR STATIC,$(name)="$($(name))")
 # scripts/install-files and tests read these two lines.
-PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv oneserver osload-agent rflash snmove xtab
+PROGRAMS = getadapter findadapter-agent callbackd nodereboot nodereboot-priv oneserver osload osload-agent rflash snmove xtab
 # xCAT has commands of these names too: they are installed where no shell looks (scripts/link-names).
 CLASHING = rflash snmove
 RELEASE  ?= target/release
@@ -97,6 +97,7 @@ campaign: setup-test
 	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
 	NODEREBOOT_STORM=$(CAMPAIGN_NODES) $(CARGO) test --locked -p scenarios --test nodereboot -- --nocapture --test-threads 1 controllers
 	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p firmware-update --test engine
+	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p osload --test kill
 	RFLASH_RUNS=$(CAMPAIGN_RUNS) $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
 	ONESERVER_FAULTS=$(CAMPAIGN_RUNS) ONESERVER_CUTS=$(CAMPAIGN_CUTS) $(CARGO) test --locked -p scenarios --test oneserver_campaign -- --nocapture --test-threads=1
 	OSLOAD_AGENT_RUNS=$(CAMPAIGN_LOADS) $(CARGO) test --locked -p osload-agent --test campaign -- --nocapture

@@ -6,13 +6,14 @@ use std::process::{Command, Stdio};
 
 use scenarios::{Finished, program};
 
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "getadapter",
     "findadapter-agent",
     "callbackd",
     "nodereboot",
     "nodereboot-priv",
     "oneserver",
+    "osload",
     "osload-agent",
     "rflash",
     "snmove",
@@ -111,6 +112,16 @@ fn options_of_help(help: &str) -> Options {
     options
 }
 
+/// The options of a command, its own and those of its commands.
+fn options_of_all_help(name: &str, commands: &[&str]) -> Options {
+    let help = run(name, &[commands, &["--help"]].concat());
+    let mut options = options_of_help(&help.code(0).stdout);
+    for command in commands_of_help(&help.stdout) {
+        options.extend(options_of_all_help(name, &[commands, &[&command]].concat()));
+    }
+    options
+}
+
 /// The commands in a help text, if the program has any.
 fn commands_of_help(help: &str) -> BTreeSet<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
@@ -127,14 +138,7 @@ fn commands_of_help(help: &str) -> BTreeSet<String> {
 #[test]
 fn options_are_those_of_the_page() {
     for name in PROGRAMS {
-        let help = run(name, &["--help"]);
-        help.code(0);
-        let mut options = options_of_help(&help.stdout);
-        for command in commands_of_help(&help.stdout) {
-            options.extend(options_of_help(
-                &run(name, &[&command, "--help"]).code(0).stdout,
-            ));
-        }
+        let options = options_of_all_help(name, &[]);
         let mut written = options_of_page(name);
         for (_, hidden) in HIDDEN.iter().filter(|(of, _)| *of == name) {
             assert!(
@@ -172,7 +176,7 @@ fn commands_are_those_of_the_page() {
             "{name}"
         );
         assert_eq!(
-            ["oneserver", "xtab"].contains(&name),
+            ["oneserver", "osload", "xtab"].contains(&name),
             !written.is_empty(),
             "{name}"
         );
@@ -260,7 +264,7 @@ fn wrong_usage_is_two_and_one_message_with_its_subject() {
         );
         assert_eq!(ended.stderr.lines().count(), 1, "{name}: {}", ended.stderr);
     }
-    for name in ["getadapter", "nodereboot", "snmove", "xtab"] {
+    for name in ["getadapter", "nodereboot", "osload", "snmove", "xtab"] {
         let ended = run(name, &[]);
         ended.code(2);
         assert!(

@@ -1,6 +1,6 @@
 //! `make bench`: ratios against a peer or a floor in the same run, medians of interleaved runs. Words
 //! after the program's name choose parts: `reports`, `agent`, `tables`, `reboot`, `moves`, `flash`,
-//! `handover`, `images`.
+//! `handover`, `images`, `store`.
 
 mod agent;
 mod flash;
@@ -10,6 +10,7 @@ mod measure;
 mod moves;
 mod reboot;
 mod reports;
+mod store;
 mod tables;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ("flash", flash::run),
         ("handover", handover::run),
         ("images", images::run),
+        ("store", store::run),
     ] {
         if chosen.is_empty() || chosen.iter().any(|word| word == name) {
             part();
