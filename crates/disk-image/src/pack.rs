@@ -72,6 +72,24 @@ impl Packer {
     }
 }
 
+impl Frame {
+    /// Packs one window of the disk: its frame, which is to lie at `at` in the object, and the bytes to be
+    /// stored there. None if it holds nothing but zeros.
+    ///
+    /// # Errors
+    /// [`Error::Frame`] if the window is longer than 4 MiB, or zstd refuses the level.
+    pub fn pack(
+        offset: u64,
+        window: &[u8],
+        at: u64,
+        level: i32,
+    ) -> Result<Option<(Frame, Vec<u8>)>, Error> {
+        let mut packer = Packer::new(level)?;
+        let packed = packer.pack(offset, window, at)?;
+        Ok(packed.map(|(frame, stored)| (frame, stored.to_vec())))
+    }
+}
+
 fn refused(offset: u64, code: zstd_safe::ErrorCode) -> Error {
     let why = zstd_safe::get_error_name(code).to_string();
     Error::Frame { offset, why }
