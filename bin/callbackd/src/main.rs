@@ -12,6 +12,7 @@ use anyhow::Context;
 use node_report::{Place, Remark, Service};
 use program::syslog::{Level, log};
 use program::{Interrupt, complain, escape, exit};
+use xcat_request::load::Told;
 use xcat_tables::{Location, Tables};
 
 use args::Args;
@@ -79,6 +80,17 @@ fn say(remark: &Remark, verbose: bool) {
         Remark::Stored { node, adapters } => (
             Level::Info,
             format!("{node}: report of {adapters} adapters stored"),
+        ),
+        Remark::Told { node, told } => (
+            Level::Info,
+            match told {
+                Told::SetUp(_) => format!("{node}: osload-agent has its disks"),
+                Told::Verdict(verdict) => format!(
+                    "{node}: osload-agent ended with status {}: {}",
+                    verdict.status,
+                    escape(&verdict.reason)
+                ),
+            },
         ),
         Remark::Peer { peer, why } => (Level::Warning, format!("{peer}: {}", escape(why))),
         Remark::Trouble(why) => (Level::Warning, why.clone()),

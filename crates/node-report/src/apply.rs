@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use adapter_facts::{Adapter, column};
+use adapter_facts::{Adapter, Facts, column};
+use xcat_request::load::Told;
 use xcat_tables::{Row, Tables, Transaction};
 
 use crate::Error;
 use crate::claim::{self, Claim, Life, Me};
-use crate::record::{FileName, Report};
+use crate::inbox;
+use crate::record::{Content, FileName, Report};
 use crate::spool::{Lock, Spool, Unreadable};
 use single_server::PrivateDir;
 
@@ -53,6 +55,9 @@ pub struct Applied {
 pub struct Outcome {
     /// Stored, in the order of arrival.
     pub applied: Vec<Applied>,
+    /// What nodes said of their disks, in the order of arrival. No table holds it; the newest of each
+    /// node stays in the spool ([`Spool::last_load`]).
+    pub told: Vec<(String, Told)>,
     /// Put aside: node and reason, for one line each in the log.
     pub rejected: Vec<(String, String)>,
     /// How many transactions that took.
@@ -78,7 +83,8 @@ pub(crate) fn own_values(
 }
 
 enum Fate {
-    Store(Report),
+    Store(Report, Facts),
+    Tell(Report, Told),
     Reject(String),
     Outdated,
     NotNow,
@@ -143,6 +149,7 @@ impl Place {
         let mut outdated = Vec::new();
         let mut rejected = Vec::new();
         let mut applied = Vec::new();
+        let (mut loads, mut told) = (Vec::new(), Vec::new());
         let result = self.tables.transaction(&[TABLE, claim::TABLE], |change| {
             let now = change.now()?;
             let claims = claim::by_node(change)?;
@@ -156,16 +163,20 @@ impl Place {
                     newest.get(&name.node),
                     now,
                 ) {
-                    Fate::Store(report) => {
+                    Fate::Store(report, facts) => {
                         newest.insert(report.node.clone(), report.received);
-                        self.store(change, &report, claims.get(&report.node), now)?;
+                        self.store(change, &report, &facts, claims.get(&report.node), now)?;
                         settled.push((file.clone(), report.node.clone()));
                         applied.push(Applied {
                             before: before.get(&report.node).cloned(),
                             node: report.node,
-                            adapters: report.facts.adapters,
-                            dropped: report.facts.dropped,
+                            adapters: facts.adapters,
+                            dropped: facts.dropped,
                         });
+                    }
+                    Fate::Tell(report, what) => {
+                        loads.push((file.clone(), report.node.clone()));
+                        told.push((report.node, what));
                     }
                     Fate::Reject(why) => rejected.push((file.clone(), name.node.clone(), why)),
                     Fate::Outdated => outdated.push(file.clone()),
@@ -178,6 +189,7 @@ impl Place {
         // Committed: from here on it is an outcome, whatever becomes of the files.
         outcome.transactions += 1;
         outcome.applied.append(&mut applied);
+        outcome.told.append(&mut told);
         for file in &outdated {
             self.spool.discard(file)?;
         }
@@ -185,6 +197,7 @@ impl Place {
             self.spool.reject(&file, &node)?;
             outcome.rejected.push((node, why));
         }
+        self.spool.settle_loads(&loads)?;
         Ok(self.spool.settle(&settled)?)
     }
 
@@ -208,6 +221,13 @@ impl Place {
                 return Fate::Reject(format!("speaks of {}", report.node));
             }
             Some(Ok(report)) => report,
+        };
+        let facts = match report.content {
+            Content::Load(ref told) => {
+                let told = told.clone();
+                return self.fate_of_load(report, told, claim);
+            }
+            Content::Adapters(ref facts) => facts.clone(),
         };
         let wanted = claim
             .map(|claim| claim.nonce.as_str())
@@ -240,17 +260,35 @@ impl Place {
         {
             return Fate::Outdated;
         }
-        Fate::Store(report)
+        Fate::Store(report, facts)
+    }
+
+    /// No table is changed by it, and its claim stays: whoever waits gives it back. So being killed in
+    /// the middle leaves the file, or its place among the node's newest, and either is found.
+    fn fate_of_load(&self, report: Report, told: Told, claim: Option<&Claim>) -> Fate {
+        let nonce = report.nonce.as_deref().unwrap_or_default();
+        // Of our own claims there is nothing in the tables any more at the last look.
+        let ours = self.nonce.as_deref() == Some(nonce);
+        let last = self.spool.last_load(&report.node);
+        if last.is_some_and(|last| last.nonce == report.nonce && last.received >= report.received) {
+            return Fate::Outdated;
+        }
+        let alive = |pid| inbox::alive(&self.run, pid);
+        match claim::admit(claim, &self.me, alive, nonce, &told) {
+            Err(why) if !ours => Fate::Reject(why),
+            _ => Fate::Tell(report, told),
+        }
     }
 
     fn store(
         &self,
         change: &Transaction<'_>,
         report: &Report,
+        facts: &Facts,
         claim: Option<&Claim>,
         now: i64,
     ) -> Result<(), Error> {
-        if let Some(text) = column::format(&report.facts.adapters) {
+        if let Some(text) = column::format(&facts.adapters) {
             change.put(
                 TABLE,
                 &[("node", report.node.as_str())],
@@ -258,6 +296,8 @@ impl Place {
             )?;
         }
         match claim {
+            // Its adapters are no answer to who waits for its disk.
+            Some(claim) if claim.is_load() => Ok(()),
             Some(claim) if claim.life(&self.me, &self.run, now) == Life::Elsewhere => {
                 claim::mark_done(change, claim, report.received)
             }

@@ -12,9 +12,13 @@ use xcat_tables::{Row, Tables, Transaction};
 use crate::Error;
 use crate::inbox;
 use single_server::PrivateDir;
+use xcat_request::load::{self, Told};
 
 /// The table.
 pub const TABLE: &str = "taskstate";
+
+/// What waits for disks: its claims have nothing to do with adapters, and others nothing with disks.
+pub(crate) const LOADS: &str = load::COMMAND;
 
 /// This process, as other hosts and later processes see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +146,11 @@ impl Claim {
         }
     }
 
+    /// True if it waits for disks to be loaded.
+    pub fn is_load(&self) -> bool {
+        self.command == LOADS
+    }
+
     /// Who holds it, for messages.
     pub fn holder_text(&self) -> String {
         let host = if self.holder.host.is_empty() {
@@ -209,6 +218,28 @@ pub(crate) fn take(
         }
         Ok(taken)
     })
+}
+
+/// Whether what a node says of its disk is of a claim of osload; if not, why it is refused for good.
+/// A set-up is asked for leave to write: somebody has to be there who waits. A verdict is news even if
+/// whoever waited has died, as long as nobody else has taken the node.
+pub(crate) fn admit(
+    claim: Option<&Claim>,
+    me: &Me,
+    alive: impl Fn(u32) -> bool,
+    nonce: &str,
+    told: &Told,
+) -> Result<(), String> {
+    let claim = claim
+        .filter(|claim| claim.is_load() && claim.nonce == nonce)
+        .ok_or("its nonce is of no present claim of osload")?;
+    // The other host's deadline is by another clock, and its reports are that host's to take.
+    match claim.judge(me, i64::MIN, alive) {
+        Life::Mine | Life::Here => Ok(()),
+        Life::Elsewhere => Err(format!("its osload runs on {}", claim.holder.host)),
+        Life::Dead if matches!(told, Told::Verdict(_)) => Ok(()),
+        Life::Dead => Err("its osload has ended".into()),
+    }
 }
 
 /// Gives back our claims on `nodes`.
@@ -315,4 +346,68 @@ fn index(rows: &[Row]) -> BTreeMap<String, Claim> {
         .filter_map(Claim::from_row)
         .map(|claim| (claim.node.clone(), claim))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xcat_request::load::{SetUp, Verdict};
+
+    fn me(host: &str, pid: u32) -> Me {
+        Me {
+            host: host.into(),
+            boot_id: "b".into(),
+            pid,
+        }
+    }
+
+    fn claim(command: &str, holder: Me) -> Claim {
+        Claim {
+            node: "n1".into(),
+            command: command.into(),
+            holder,
+            deadline: 0,
+            nonce: "aa".into(),
+            done: false,
+            answered: 0,
+        }
+    }
+
+    #[test]
+    fn only_a_claim_of_osload_makes_a_word_on_a_disk_count() {
+        let set_up = Told::SetUp(SetUp { disks: Vec::new() });
+        let verdict = Told::Verdict(Verdict {
+            status: 0,
+            reason: String::new(),
+            images: Vec::new(),
+        });
+        let judge = |claim: Option<&Claim>, lives: bool, nonce: &str, told: &Told| {
+            admit(claim, &me("h", 1), |_| lives, nonce, told).is_ok()
+        };
+        let ours = claim("osload", me("h", 2));
+        for told in [&set_up, &verdict] {
+            assert!(judge(Some(&ours), true, "aa", told));
+            for nonce in ["", "ab", "aaaa"] {
+                assert!(!judge(Some(&ours), true, nonce, told), "{nonce}");
+            }
+            assert!(!judge(None, true, "aa", told));
+            assert!(!judge(
+                Some(&claim("getadapter", me("h", 2))),
+                true,
+                "aa",
+                told
+            ));
+            assert!(!judge(
+                Some(&claim("osload", me("other", 2))),
+                true,
+                "aa",
+                told
+            ));
+        }
+        assert!(!judge(Some(&ours), false, "aa", &set_up), "nobody waits");
+        assert!(
+            judge(Some(&ours), false, "aa", &verdict),
+            "news all the same"
+        );
+    }
 }

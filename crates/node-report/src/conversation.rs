@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use xcat_request::{Element, Framer, Limits, parse, response};
+use xcat_request::{Element, Framer, Limits, load, parse, response};
 
 use crate::exchange::{Ask, Reply};
 
@@ -88,6 +88,10 @@ fn answer(
         ("getadapter", _) => Ask::New {
             noderange: root.text_of("noderange").unwrap_or_default().into(),
             arguments: root.all("arg").map(|arg| arg.text.clone()).collect(),
+        },
+        (load::COMMAND, _) => match load::from_request(&root) {
+            Ok((nonce, told)) => Ask::Load { nonce, told },
+            Err(why) => return Ok(response::error(&why.to_string(), 1)),
         },
         ("getdestiny", _) => Ask::Destiny { next: false },
         ("nextdestiny", _) => Ask::Destiny { next: true },

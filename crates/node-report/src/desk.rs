@@ -8,8 +8,12 @@ use xcat_tables::{Location, Tables};
 
 use crate::addresses::{Addresses, resolve};
 use crate::apply::Place;
+use crate::claim::{self, Me};
 use crate::destiny::{self, Question};
 use crate::exchange::Reply;
+use crate::inbox;
+use crate::record::{Content, Report};
+use single_server::PrivateDir;
 
 /// Tables may be locked for ten seconds, a resolver may be slow.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -22,7 +26,17 @@ const LISTED: &str = "listed";
 pub(crate) enum Task {
     Addresses,
     Chain,
+    Claims,
     Apply,
+}
+
+/// What a task has found out for a child.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The answer.
+    Reply(Reply),
+    /// What it brought may be stored.
+    Admitted(Report),
 }
 
 /// What a task leaves when it ends.
@@ -43,6 +57,8 @@ pub(crate) struct Desk {
     apply: Slot<()>,
     chain: Slot<Vec<Option<(ChildId, Question)>>>,
     questions: Vec<(ChildId, Question)>,
+    claims: Slot<Vec<Option<(ChildId, Report)>>>,
+    loads: Vec<(ChildId, Report)>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +75,8 @@ impl Desk {
             apply: Slot::default(),
             chain: Slot::default(),
             questions: Vec::new(),
+            claims: Slot::default(),
+            loads: Vec::new(),
         }
     }
 
@@ -76,6 +94,12 @@ impl Desk {
     pub(crate) fn question(&mut self, child: ChildId, question: Question) {
         self.questions.push((child, question));
         self.chain.wanted = true;
+    }
+
+    /// Takes what a node says of its disk: whether its claim is there is in the tables.
+    pub(crate) fn load(&mut self, child: ChildId, report: Report) {
+        self.loads.push((child, report));
+        self.claims.wanted = true;
     }
 
     /// The next piece of work that may start now.
@@ -145,11 +169,29 @@ impl Desk {
                 }),
             ));
         }
+        let loads = &mut self.loads;
+        if self.claims.start(|| loads.drain(..).map(Some).collect()) {
+            let asked = self.claims.running.iter().flatten().flatten();
+            let asked: Vec<Report> = asked.map(|(_, report)| report.clone()).collect();
+            return Some((
+                Task::Claims,
+                job(move |report| {
+                    for (at, verdict) in admitted(&location, &asked)?.into_iter().enumerate() {
+                        let line = match verdict {
+                            Ok(()) => at.to_string(),
+                            Err(why) => format!("{at} {}", program::escape(&why)),
+                        };
+                        report.line(&line).map_err(|error| error.to_string())?;
+                    }
+                    Ok(())
+                }),
+            ));
+        }
         None
     }
 
     /// Takes a line of a running task; for a question, the answer and who asked.
-    pub(crate) fn line(&mut self, task: Task, line: &str) -> Option<(ChildId, Reply)> {
+    pub(crate) fn line(&mut self, task: Task, line: &str) -> Option<(ChildId, Found)> {
         match task {
             Task::Addresses => {
                 let (map, listed) = self.addresses.running.as_mut()?;
@@ -166,11 +208,28 @@ impl Desk {
                     .as_mut()?
                     .get_mut(at.parse::<usize>().ok()?)?
                     .take()?;
+                let reply = Reply::Destiny {
+                    node: question.node,
+                    destiny: destiny.into(),
+                };
+                Some((child, Found::Reply(reply)))
+            }
+            Task::Claims => {
+                let (at, refused) = match line.split_once(' ') {
+                    Some((at, why)) => (at, Some(why)),
+                    None => (line, None),
+                };
+                let (child, report) = self
+                    .claims
+                    .running
+                    .as_mut()?
+                    .get_mut(at.parse::<usize>().ok()?)?
+                    .take()?;
                 Some((
                     child,
-                    Reply::Destiny {
-                        node: question.node,
-                        destiny: destiny.into(),
+                    match refused {
+                        Some(why) => Found::Reply(Reply::Refused(why.into())),
+                        None => Found::Admitted(report),
                     },
                 ))
             }
@@ -195,13 +254,11 @@ impl Desk {
             }
             Task::Chain => {
                 let left = self.chain.running.take().into_iter().flatten().flatten();
-                let unanswered = left
-                    .map(|(child, _)| (child, Reply::Busy("the tables".into())))
-                    .collect();
-                Ended {
-                    unanswered,
-                    ..Ended::default()
-                }
+                unanswered(left.map(|(child, _)| child))
+            }
+            Task::Claims => {
+                let left = self.claims.running.take().into_iter().flatten().flatten();
+                unanswered(left.map(|(child, _)| child))
             }
         }
     }
@@ -216,6 +273,32 @@ impl<T> Slot<T> {
         }
         start
     }
+}
+
+/// Nothing could be found out for these: they ask again.
+fn unanswered(children: impl Iterator<Item = ChildId>) -> Ended {
+    let busy = |child| (child, Reply::Busy("the tables".into()));
+    Ended {
+        unanswered: children.map(busy).collect(),
+        ..Ended::default()
+    }
+}
+
+/// Whether each of these is of a claim of osload.
+fn admitted(location: &Location, reports: &[Report]) -> Result<Vec<Result<(), String>>, String> {
+    let tables = Tables::open(location).map_err(|error| error.to_string())?;
+    let claims = claim::list(&tables).map_err(|error| error.to_string())?;
+    let run = PrivateDir::open(&program::paths::run_dir()).map_err(|error| error.to_string())?;
+    let me = Me::here().map_err(|error| error.to_string())?;
+    let admit = |report: &Report| {
+        let nonce = report.nonce.as_deref().unwrap_or_default();
+        let Content::Load(told) = &report.content else {
+            return Ok(());
+        };
+        let alive = |pid| inbox::alive(&run, pid);
+        claim::admit(claims.get(&report.node), &me, alive, nonce, told)
+    };
+    Ok(reports.iter().map(admit).collect())
 }
 
 fn job(work: impl FnOnce(&mut fork_worker::Report) -> Result<(), String> + 'static) -> Job {

@@ -3,6 +3,7 @@
 
 use adapter_facts::Facts;
 use serde::{Deserialize, Serialize};
+use xcat_request::load::Told;
 
 /// From the child.
 #[derive(Debug, Serialize, Deserialize)]
@@ -14,6 +15,13 @@ pub(crate) enum Ask {
         nonce: Option<String>,
         /// Usable adapters, and what was not, named.
         facts: Facts,
+    },
+    /// What an agent does with a disk, to be stored like a report if its claim is there.
+    Load {
+        /// The claim's.
+        nonce: String,
+        /// Set-up or verdict.
+        told: Told,
     },
     /// What the node shall do; `next` moves its chain on first.
     Destiny {

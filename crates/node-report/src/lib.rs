@@ -32,7 +32,7 @@ pub use frames::{Frame, Frames};
 pub use inbox::{BELL, alive, anybody, ring, sweep};
 pub use listener::{Listener, Remark, Service};
 pub use once::{NewRequest, Speaker, once};
-pub use record::{AS_SAID, FORMAT, FileName, Report};
+pub use record::{AS_SAID, Content, FORMAT, FileName, LOADS, Report};
 pub use service::{Running, confinement, open as open_service};
 pub use single_server::{DirError, PrivateDir};
 pub use spool::{Spool, StoreError, Unreadable};

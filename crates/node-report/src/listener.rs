@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 use fork_worker::confine::Confinement;
 use fork_worker::{ChildId, Crew, Event, Job, Limits, What};
 use tls::ServerContext;
+use xcat_request::load::Told;
 use xcat_tables::Location;
 
 use crate::Error;
 use crate::addresses::Addresses;
 use crate::connection;
-use crate::desk::{self, Desk};
+use crate::desk::{self, Desk, Found};
 use crate::destiny::Question;
 use crate::door::{Door, Verdict};
 use crate::exchange::{Ask, Reply};
 use crate::inbox;
-use crate::record::Report;
+use crate::record::{Content, Report};
 use crate::spool::Spool;
 use single_server::PrivateDir;
 
@@ -53,6 +54,13 @@ pub enum Remark {
         node: String,
         /// How many adapters were usable.
         adapters: usize,
+    },
+    /// What a node says of its disk is safe.
+    Told {
+        /// The node.
+        node: String,
+        /// Set-up or verdict.
+        told: Told,
     },
     /// A peer was refused or broke off. Not more than one per peer and minute.
     Peer {
@@ -234,11 +242,11 @@ impl Listener {
                     self.say_of_peer(address, why.to_string(), remark);
                 }
             }
-            (Who::Desk(task), What::Line(line)) => {
-                if let Some((child, reply)) = self.desk.line(task, &line) {
-                    self.reply(child, &reply);
-                }
-            }
+            (Who::Desk(task), What::Line(line)) => match self.desk.line(task, &line) {
+                Some((child, Found::Reply(reply))) => self.reply(child, &reply),
+                Some((child, Found::Admitted(report))) => self.waiting.push((child, report)),
+                None => {}
+            },
             (Who::Desk(task), What::Ended(result)) => {
                 if let Err(why) = &result {
                     remark(Remark::Trouble(why.to_string()));
@@ -258,23 +266,21 @@ impl Listener {
         let Some(peer) = self.connections.get_mut(&child) else {
             return;
         };
-        let address = peer.address;
+        let (address, node) = (peer.address, peer.node.clone());
         if std::mem::replace(&mut peer.asked, true) {
             self.crew.cancel(child);
             return self.say_of_peer(address, "its child asks without waiting".into(), remark);
         }
         match serde_json::from_str(line) {
             Ok(Ask::Report { nonce, facts }) => {
-                let report = Report::now(&peer.node, Some(peer.address.to_string()), nonce, facts);
+                let report = Report::now(&node, Some(address.to_string()), nonce, facts);
                 self.waiting.push((child, report));
             }
-            Ok(Ask::Destiny { next }) => self.desk.question(
-                child,
-                Question {
-                    node: peer.node.clone(),
-                    next,
-                },
-            ),
+            Ok(Ask::Load { nonce, told }) => {
+                let report = Report::now(&node, Some(address.to_string()), Some(nonce), told);
+                self.desk.load(child, report);
+            }
+            Ok(Ask::Destiny { next }) => self.desk.question(child, Question { node, next }),
             // A new request starts work on nodes; over the wire nobody has shown the right to that.
             Ok(Ask::New { .. }) => self.reply(
                 child,
@@ -298,9 +304,16 @@ impl Listener {
         for ((child, report), result) in children.into_iter().zip(&reports).zip(results) {
             let reply = match result {
                 Ok(()) => {
-                    remark(Remark::Stored {
-                        node: report.node.clone(),
-                        adapters: report.facts.adapters.len(),
+                    let node = report.node.clone();
+                    remark(match &report.content {
+                        Content::Adapters(facts) => Remark::Stored {
+                            node,
+                            adapters: facts.adapters.len(),
+                        },
+                        Content::Load(told) => Remark::Told {
+                            node,
+                            told: told.clone(),
+                        },
                     });
                     Reply::Stored
                 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use crate::Error;
 use crate::addresses::Addresses;
 use crate::apply::Place;
+use crate::claim;
 use crate::conversation::{Ended, hold};
 use crate::destiny::{self, Question};
 use crate::exchange::{Ask, Reply};
@@ -54,15 +55,21 @@ pub fn once(
             (Ask::New { .. }, Some(_)) => Reply::Refused("Permission denied for request".into()),
             (_, None) => Reply::Refused("the peer's address is not known".into()),
             (Ask::Report { nonce, facts }, Some(node)) => {
-                let peer = if let Speaker::Peer(peer) = speaker {
-                    Some(peer.to_string())
-                } else {
-                    None
-                };
-                let report = Report::now(node, peer, nonce.clone(), facts.clone());
-                match place.spool.store(&[report]).pop() {
-                    Some(Err(error)) => Reply::Busy(error.to_string()),
-                    _ => Reply::Stored,
+                let report = Report::now(node, named(speaker), nonce.clone(), facts.clone());
+                stored(place, &report)
+            }
+            (Ask::Load { nonce, told }, Some(node)) => {
+                let alive = |pid| inbox::alive(&place.run, pid);
+                let admitted = claim::list(&place.tables)
+                    .map(|claims| claim::admit(claims.get(node), &place.me, alive, nonce, told));
+                match admitted {
+                    Err(error) => Reply::Busy(error.to_string()),
+                    Ok(Err(why)) => Reply::Refused(why),
+                    Ok(Ok(())) => {
+                        let report =
+                            Report::now(node, named(speaker), Some(nonce.clone()), told.clone());
+                        stored(place, &report)
+                    }
                 }
             }
             (Ask::Destiny { next }, Some(node)) => {
@@ -90,4 +97,18 @@ pub fn once(
         Ended::Well(_) => None,
         Ended::Badly(why) => Some(why),
     })
+}
+
+fn named(speaker: Speaker) -> Option<String> {
+    match speaker {
+        Speaker::Peer(peer) => Some(peer.to_string()),
+        Speaker::Local => None,
+    }
+}
+
+fn stored(place: &Place, report: &Report) -> Reply {
+    match place.spool.store(std::slice::from_ref(report)).pop() {
+        Some(Err(error)) => Reply::Busy(error.to_string()),
+        _ => Reply::Stored,
+    }
 }

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use adapter_facts::Facts;
 use serde::{Deserialize, Serialize};
 use xcat_request::Element;
+use xcat_request::load::Told;
 
-/// The format that we write; a newer one than [`AS_SAID`] is refused by its number.
+/// The format that we write of adapters, as older programs read it too; a newer one than [`LOADS`] is
+/// refused by its number.
 pub const FORMAT: u32 = 1;
 
 /// The format of our plugin for xCAT's daemon: what the node said, unchecked.
 pub const AS_SAID: u32 = 2;
+
+/// The format of what `osload-agent` said.
+pub const LOADS: u32 = 3;
 
 /// The longest record in the spool, in bytes.
 pub(crate) const LONGEST: u64 = 2 << 20;
@@ -18,22 +23,44 @@ pub(crate) const LONGEST: u64 = 2 << 20;
 /// What a node reported. Every value in it has passed the checks of its type, also when it is read
 /// back: a spool file is believed no more than the wire.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "File", into = "File")]
 pub struct Report {
-    /// The format number.
-    pub format: u32,
     /// The node, as the tables name the peer's address.
     pub node: String,
     /// When it came, in nanoseconds since 1970. Orders reports of one node.
     pub received: u64,
     /// Where it came from, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     /// The claim's nonce as the node gave it; a stock script has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a report says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
     /// The adapters that are usable, and what was not, named.
-    pub facts: Facts,
+    Adapters(Facts),
+    /// What `osload-agent` does with a disk. Counts only with the nonce of a claim of osload.
+    Load(Told),
+}
+
+/// The file's form, in the formats 1 and 3.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    format: u32,
+    node: String,
+    received: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nonce: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    facts: Option<Facts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    load: Option<Told>,
 }
 
 /// Format 2. The plugin knows nothing of what fits where: the values are judged here, as they are in a
@@ -62,15 +89,42 @@ pub struct FileName {
 
 impl Report {
     /// A report that came now.
-    pub fn now(node: &str, peer: Option<String>, nonce: Option<String>, facts: Facts) -> Report {
+    pub fn now(
+        node: &str,
+        peer: Option<String>,
+        nonce: Option<String>,
+        content: impl Into<Content>,
+    ) -> Report {
         Report {
-            format: FORMAT,
             node: node.into(),
             received: now(),
             peer,
             nonce,
-            facts,
+            content: content.into(),
         }
+    }
+
+    /// What it says of a disk, if it does.
+    pub fn told(&self) -> Option<&Told> {
+        match &self.content {
+            Content::Load(told) => Some(told),
+            Content::Adapters(_) => None,
+        }
+    }
+
+    /// True if this one, which came later, says all that `older` of the same node said: then that need
+    /// not wait any more. A verdict stays until it is applied, whatever comes after it.
+    pub(crate) fn replaces(&self, older: &Report) -> bool {
+        self.nonce == older.nonce
+            && matches!(
+                (&self.content, &older.content),
+                (Content::Adapters(_), Content::Adapters(_))
+                    | (Content::Load(_), Content::Load(Told::SetUp(_)))
+                    | (
+                        Content::Load(Told::Verdict(_)),
+                        Content::Load(Told::Verdict(_))
+                    )
+            )
     }
 
     /// Reads a spool file's text; the reason why not is for the log.
@@ -81,12 +135,12 @@ impl Report {
         }
         let format: Format = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         match format.format {
-            FORMAT => serde_json::from_slice(text).map_err(|error| error.to_string()),
+            FORMAT | LOADS => serde_json::from_slice(text).map_err(|error| error.to_string()),
             AS_SAID => serde_json::from_slice::<AsSaid>(text)
                 .map(Report::from)
                 .map_err(|error| error.to_string()),
             other => Err(format!(
-                "format {other} is not known here (formats {FORMAT} and {AS_SAID} are)"
+                "format {other} is not known here ({FORMAT} to {LOADS} are)"
             )),
         }
     }
@@ -105,13 +159,62 @@ impl From<AsSaid> for Report {
             Element::node("nic", fields.collect())
         };
         let nics = said.nic.into_iter().map(element).collect();
+        let facts = adapter_facts::from_request(&Element::node("xcatrequest", nics));
         Report {
-            format: FORMAT,
             node: said.node,
             received: said.received,
             peer: None,
             nonce: said.nonce,
-            facts: adapter_facts::from_request(&Element::node("xcatrequest", nics)),
+            content: facts.into(),
+        }
+    }
+}
+
+impl From<Facts> for Content {
+    fn from(facts: Facts) -> Content {
+        Content::Adapters(facts)
+    }
+}
+
+impl From<Told> for Content {
+    fn from(told: Told) -> Content {
+        Content::Load(told)
+    }
+}
+
+impl TryFrom<File> for Report {
+    type Error = String;
+
+    fn try_from(file: File) -> Result<Report, String> {
+        let content = match (file.format, file.facts, file.load) {
+            (FORMAT, Some(facts), None) => Content::Adapters(facts),
+            (LOADS, None, Some(told)) => Content::Load(told),
+            _ => return Err("does not say what its format says".into()),
+        };
+        Ok(Report {
+            node: file.node,
+            received: file.received,
+            peer: file.peer,
+            nonce: file.nonce,
+            content,
+        })
+    }
+}
+
+impl From<Report> for File {
+    fn from(report: Report) -> File {
+        let (format, facts, load) = match report.content {
+            Content::Adapters(facts) => (FORMAT, Some(facts), None),
+            Content::Load(told) => (LOADS, None, Some(told)),
+        };
+        File {
+            format,
+            node: report.node,
+            received: report.received,
+            peer: report.peer,
+            nonce: report.nonce,
+            facts,
+            load,
         }
     }
 }
@@ -161,14 +264,17 @@ mod tests {
             {"interface":"eno1","mac":"34:40:b5:be:6a:80","linkstate":"UP more","colour":"red"},
             {"interface":"a,b","vendor":"x|y"}, {}]}"#;
         let report = Report::parse(text).unwrap();
-        assert_eq!((report.format, report.received), (FORMAT, 7));
+        assert_eq!(report.received, 7);
         assert_eq!(report.nonce.as_deref(), Some("ab"));
-        let column = adapter_facts::column::format(&report.facts.adapters);
+        let Content::Adapters(facts) = report.content else {
+            unreachable!("the plugin speaks of adapters");
+        };
+        let column = adapter_facts::column::format(&facts.adapters);
         assert_eq!(
             column.as_deref(),
             Some("eno1!mac=34:40:b5:be:6a:80 linkstate=UP")
         );
-        assert_eq!(report.facts.dropped.len(), 2, "{:?}", report.facts.dropped);
+        assert_eq!(facts.dropped.len(), 2, "{:?}", facts.dropped);
         // It is not mixed with the other format.
         for bad in [
             &br#"{"format":2,"node":"n1","received":7,"facts":{"adapters":[]}}"#[..],

@@ -42,12 +42,13 @@ pub enum Unreadable {
     Content(String),
 }
 
-/// `/var/lib/xcat-nodetools/reports`: reports, and the folders `applied` (the newest of each node)
-/// and `rejected`.
+/// `/var/lib/xcat-nodetools/reports`: reports, and the folders `applied` (the newest of each node),
+/// `loads` (the newest of each node of what `osload-agent` said) and `rejected`.
 #[derive(Debug)]
 pub struct Spool {
     dir: PrivateDir,
     applied: PrivateDir,
+    loads: PrivateDir,
     rejected: PrivateDir,
 }
 
@@ -60,9 +61,11 @@ impl Spool {
     pub fn open(state_dir: &Path) -> Result<Spool, DirError> {
         let dir = PrivateDir::open(&state_dir.join("reports"))?;
         let (applied, rejected) = (dir.inside("applied")?, dir.inside("rejected")?);
+        let loads = dir.inside("loads")?;
         Ok(Spool {
             dir,
             applied,
+            loads,
             rejected,
         })
     }
@@ -110,8 +113,7 @@ impl Spool {
                 .filter(|(_, name)| name.node == report.node && name.time < report.received);
             for (file, _) in older {
                 // One with another nonce stays: which of them counts is judged when they are applied.
-                let same =
-                    matches!(self.read(file), Some(Ok(older)) if older.nonce == report.nonce);
+                let same = matches!(self.read(file), Some(Ok(older)) if report.replaces(&older));
                 // If the removal is lost in a crash the older one is applied first, then this one.
                 if same {
                     let _ = self.dir.remove(file);
@@ -161,15 +163,33 @@ impl Spool {
         read_file(&self.applied, node)?.ok()
     }
 
+    /// The newest that the node's `osload-agent` said and somebody has seen: a verdict that came after
+    /// its osload had died is found here.
+    pub fn last_load(&self, node: &str) -> Option<Report> {
+        read_file(&self.loads, node)?.ok()
+    }
+
     /// Takes applied reports out of the queue: each becomes the node's newest applied one.
     pub fn settle(&self, files: &[(String, String)]) -> Result<(), DirError> {
+        self.move_to(&self.applied, files)
+    }
+
+    /// The same for what `osload-agent` said.
+    pub(crate) fn settle_loads(&self, files: &[(String, String)]) -> Result<(), DirError> {
+        self.move_to(&self.loads, files)
+    }
+
+    fn move_to(&self, folder: &PrivateDir, files: &[(String, String)]) -> Result<(), DirError> {
+        if files.is_empty() {
+            return Ok(());
+        }
         for (file, node) in files {
-            match self.dir.rename(file, &self.applied, node) {
+            match self.dir.rename(file, folder, node) {
                 Ok(()) | Err(Errno::ENOENT) => {}
                 Err(why) => return Err(self.dir.error(file, why)),
             }
         }
-        self.applied
+        folder
             .sync()
             .and_then(|()| self.dir.sync())
             .map_err(|why| self.dir.error(".", why))

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use adapter_facts::{Adapter, column};
+use xcat_request::load::Told;
 
 use crate::Error;
 use crate::apply::{self, Outcome, Place};
-use crate::claim::{self, Taken};
+use crate::claim::{self, Claim, Taken};
 use crate::frames::{Frame, Frames};
 use crate::inbox;
 use crate::perl_frame;
+use crate::record::Content;
 use single_server::Fifo;
 
 /// How an answer reached the waiter.
@@ -44,6 +46,9 @@ pub struct Answer {
 pub struct News {
     /// Nodes that have answered, each once.
     pub answers: Vec<Answer>,
+    /// What nodes said of their disks, in the order of arrival; only to who waits for disks. A node may
+    /// say the same again that was acknowledged to nobody: its first word counts.
+    pub told: Vec<(String, Told)>,
     /// For who wants to know more: a FIFO made again, frames that made no sense.
     pub remarks: Vec<String>,
     /// What an administrator has to know, though nothing is lost: tables that cannot be used, reports
@@ -60,6 +65,8 @@ pub struct Waiter {
     command: String,
     nonce: String,
     waiting: BTreeSet<String>,
+    /// Nodes whose verdict has come; their claims are held until they are given up.
+    judged: BTreeSet<String>,
     /// The rows and chain states when the wait began, to see what others change.
     columns: BTreeMap<String, String>,
     armed: BTreeSet<String>,
@@ -93,6 +100,7 @@ impl Waiter {
             command: command.into(),
             nonce,
             waiting: BTreeSet::new(),
+            judged: BTreeSet::new(),
             columns: BTreeMap::new(),
             armed: BTreeSet::new(),
             lost: BTreeSet::new(),
@@ -145,10 +153,12 @@ impl Waiter {
         &self.waiting
     }
 
-    /// Stops waiting for nodes, because they could not be booted.
+    /// Stops waiting for nodes, because they could not be booted, and gives their claims back. A
+    /// verdict does not give a node's claim back: that is for who has finished with the node.
     pub fn give_up(&mut self, nodes: &[String]) -> Result<(), Error> {
         for node in nodes {
             self.waiting.remove(node);
+            self.judged.remove(node);
         }
         claim::release(&self.place.tables, &self.place.me, nodes)
     }
@@ -231,10 +241,16 @@ impl Waiter {
         (news, std::mem::take(&mut self.waiting))
     }
 
+    /// True if it waits for disks, not for adapters.
+    fn loads(&self) -> bool {
+        self.command == claim::LOADS
+    }
+
     fn leave(&self, outcome: &mut Outcome) -> Result<(), Error> {
         let place = &self.place;
         let lock = place.spool.lock()?;
-        let released = claim::release(&place.tables, &place.me, &self.waiting);
+        let held = self.waiting.union(&self.judged);
+        let released = claim::release(&place.tables, &place.me, held);
         let closed = self.inbox.close(&place.run);
         let applied = place.apply_locked(&lock, outcome);
         released?;
@@ -269,6 +285,24 @@ impl Waiter {
             program::syslog::log("node-report", program::syslog::Level::Warning, &text);
             news.troubles.push(text);
         }
+        if self.loads() {
+            // A verdict is the answer; the claim stays until it is given back.
+            for (node, told) in outcome.told {
+                let is_verdict = matches!(told, Told::Verdict(_));
+                let waited_for = match is_verdict {
+                    true => self.waiting.remove(&node),
+                    false => self.waiting.contains(&node),
+                };
+                if !waited_for {
+                    continue;
+                }
+                if is_verdict {
+                    self.judged.insert(node.clone());
+                }
+                news.told.push((node, told));
+            }
+            return;
+        }
         // Of two reports of one node in the same look the newer one is the answer.
         let first = news.answers.len();
         for applied in outcome.applied.into_iter().rev() {
@@ -287,6 +321,9 @@ impl Waiter {
 
     /// What others did to our nodes' rows: another host's callbackd, xCAT's own hook.
     fn watch(&mut self, news: &mut News) -> Result<(), Error> {
+        if self.loads() {
+            return self.watch_loads(news);
+        }
         let place = &self.place;
         let nodes: Vec<String> = self.waiting.iter().cloned().collect();
         let claims = claim::list(&place.tables)?;
@@ -300,14 +337,7 @@ impl Waiter {
         for node in nodes {
             let claim = claims.get(&node);
             let ours = claim.is_some_and(|claim| claim.holder == place.me);
-            if let Some(thief) = claim.filter(|_| !ours)
-                && self.lost.insert(node.clone())
-            {
-                news.troubles.push(format!(
-                    "{node}: its claim was taken by {}",
-                    thief.holder_text()
-                ));
-            }
+            theft(&mut self.lost, claim.filter(|_| !ours), news);
             let changed = columns.get(&node) != self.columns.get(&node);
             let armed = chain
                 .get(&node)
@@ -318,10 +348,11 @@ impl Waiter {
             }
             // Without our FIFO's name for a moment, others took the claim for a dead man's and stored it.
             let last = (!ours).then(|| place.spool.last(&node)).flatten();
-            if let Some(report) = last.filter(|report| report.received >= self.since) {
+            let last = last.filter(|report| report.received >= self.since);
+            if let Some(Content::Adapters(facts)) = last.map(|report| report.content) {
                 news.answers.push(Answer {
-                    adapters: report.facts.adapters,
-                    dropped: report.facts.dropped,
+                    adapters: facts.adapters,
+                    dropped: facts.dropped,
                     before: self.columns.get(&node).cloned(),
                     how: How::Report,
                     node: node.clone(),
@@ -348,6 +379,42 @@ impl Waiter {
             settled.push(node);
         }
         self.give_up(&settled)
+    }
+
+    /// Verdicts that somebody else has seen: without our FIFO's name for a moment we were a dead man.
+    fn watch_loads(&mut self, news: &mut News) -> Result<(), Error> {
+        let place = &self.place;
+        let claims = claim::list(&place.tables)?;
+        let mut judged = Vec::new();
+        for node in &self.waiting {
+            let thief = claims.get(node).filter(|claim| claim.holder != place.me);
+            theft(&mut self.lost, thief, news);
+            let last = place.spool.last_load(node);
+            let last = last.filter(|report| report.nonce.as_deref() == Some(&self.nonce));
+            if let Some(Content::Load(told @ Told::Verdict(_))) = last.map(|report| report.content)
+            {
+                judged.push((node.clone(), told));
+            }
+        }
+        for (node, told) in judged {
+            self.waiting.remove(&node);
+            self.judged.insert(node.clone());
+            news.told.push((node, told));
+        }
+        Ok(())
+    }
+}
+
+/// Says once of a claim that somebody else has taken it.
+fn theft(lost: &mut BTreeSet<String>, thief: Option<&Claim>, news: &mut News) {
+    if let Some(thief) = thief
+        && lost.insert(thief.node.clone())
+    {
+        news.troubles.push(format!(
+            "{}: its claim was taken by {}",
+            thief.node,
+            thief.holder_text()
+        ));
     }
 }
 

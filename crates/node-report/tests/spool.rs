@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use adapter_facts::Facts;
 use node_report::{FileName, PrivateDir, Report, Spool, StoreError};
+use xcat_request::load::{Disk, SetUp, Told, Verdict};
 
 fn report(node: &str, received: u64) -> Report {
     Report {
@@ -72,11 +73,11 @@ fn a_file_of_a_newer_format_or_no_json_is_told_from_a_report() {
     let write = |name: &str, text: &str| {
         std::fs::write(dir.path().join("reports").join(name), text).unwrap()
     };
-    write("1.1.n1", "{\"format\":3,\"anything\":\"else\"}");
+    write("1.1.n1", "{\"format\":4,\"anything\":\"else\"}");
     write("2.1.n1", "{");
     write("3.1.n1", &"x".repeat(3 << 20));
     let why = |file: &str| spool.read(file).unwrap().unwrap_err().to_string();
-    assert!(why("1.1.n1").contains("format 3"), "{}", why("1.1.n1"));
+    assert!(why("1.1.n1").contains("format 4"), "{}", why("1.1.n1"));
     assert!(why("3.1.n1").contains("longer"), "{}", why("3.1.n1"));
     assert!(spool.read("2.1.n1").unwrap().is_err());
     spool.reject("2.1.n1", "n1").unwrap();
@@ -114,4 +115,72 @@ fn one_with_another_nonce_stays_until_it_is_judged_and_a_node_has_only_so_many()
         Err(StoreError::Full(_))
     ));
     assert!(spool.store(&[report("n2", 1)])[0].is_ok());
+}
+
+fn load(node: &str, received: u64, told: Told) -> Report {
+    Report {
+        received,
+        ..Report::now(node, None, Some("0f".repeat(16)), told)
+    }
+}
+
+fn set_up() -> Told {
+    let disk = Disk {
+        image: "rocky9".into(),
+        name: "sda".into(),
+        serial: Some("S1".into()),
+        wwn: None,
+        size: 1 << 30,
+    };
+    Told::SetUp(SetUp { disks: vec![disk] })
+}
+
+fn verdict(status: u8) -> Told {
+    Told::Verdict(Verdict {
+        status,
+        reason: String::new(),
+        images: Vec::new(),
+    })
+}
+
+#[test]
+fn adapters_are_written_as_older_programs_read_them_and_disks_are_not() {
+    let adapters = serde_json::to_string(&report("n1", 5)).unwrap();
+    assert!(adapters.contains("\"format\":1"), "{adapters}");
+    let disks = load("n1", 5, set_up());
+    let text = serde_json::to_string(&disks).unwrap();
+    assert!(text.contains("\"format\":3"), "{text}");
+    assert_eq!(Report::parse(text.as_bytes()), Ok(disks));
+    // A format says what it may hold, and each file says one thing.
+    let older = text.replace("\"format\":3", "\"format\":1");
+    assert!(Report::parse(older.as_bytes()).is_err());
+    let both = adapters.replace("\"format\":1", "\"format\":3");
+    let both = both.replacen(
+        '{',
+        "{\"load\":{\"verdict\":{\"status\":0,\"reason\":\"\",\"images\":[]}},",
+        1,
+    );
+    assert!(Report::parse(both.as_bytes()).is_err());
+    let neither = r#"{"format":3,"node":"n1","received":5}"#;
+    assert!(Report::parse(neither.as_bytes()).is_err());
+}
+
+#[test]
+fn a_verdict_waits_until_it_is_applied_whatever_comes_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path()).unwrap();
+    let mut told = |time: u64, told: Told| {
+        assert!(spool.store(&[load("n1", time, told)])[0].is_ok());
+    };
+    told(1, set_up());
+    told(2, verdict(8));
+    // Its second boot: a set-up is no later word on the same thing, a verdict is.
+    told(3, set_up());
+    let times: Vec<u64> = waiting(&spool).into_iter().map(|(time, _)| time).collect();
+    assert_eq!(times, [2, 3]);
+    assert!(spool.store(&[load("n1", 4, verdict(0))])[0].is_ok());
+    assert_eq!(waiting(&spool), [(4, "n1".to_string())]);
+    // What a stock script says of adapters is another matter.
+    assert!(spool.store(&[report("n1", 5)])[0].is_ok());
+    assert_eq!(waiting(&spool).len(), 2);
 }
