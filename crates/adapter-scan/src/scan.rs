@@ -134,6 +134,7 @@ impl Run<'_> {
                 report: node_report::reachable(&self.waiter.place().tables, &published)?,
                 pin: node_report::pin()?,
                 nonce: self.waiter.nonce().into(),
+                ..Target::default()
             };
             for set in boot.chunks(options.fanout.max(1)) {
                 self.crew.start(

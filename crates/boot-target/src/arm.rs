@@ -77,6 +77,23 @@ pub fn arm(
 /// # Errors
 /// [`Error`] if tables or the state directory fail.
 pub fn release(tables: &Tables, nodes: &[String]) -> Result<Results, Error> {
+    put_back(tables, nodes, |saved| saved)
+}
+
+/// As [`release`], but the nodes boot from their own disk from now on, whatever they booted before: what
+/// was to be written there is there. A node that was not armed stays as it is.
+///
+/// # Errors
+/// [`Error`] if tables or the state directory fail.
+pub fn release_to_disk(tables: &Tables, nodes: &[String]) -> Result<Results, Error> {
+    put_back(tables, nodes, back::to_disk)
+}
+
+fn put_back(
+    tables: &Tables,
+    nodes: &[String],
+    aim: impl Fn(Saved) -> Saved,
+) -> Result<Results, Error> {
     let (mut results, nodes) = admit(nodes);
     if nodes.is_empty() {
         return Ok(results);
@@ -86,7 +103,7 @@ pub fn release(tables: &Tables, nodes: &[String]) -> Result<Results, Error> {
     for node in nodes {
         match store.load(&node) {
             Ok(Some(saved)) => {
-                records.insert(node, saved);
+                records.insert(node, aim(saved));
             }
             Ok(None) => {
                 results.insert(node, Ok(()));
@@ -160,13 +177,19 @@ fn record(
         Some(old) if back::is_ours(&old, now.before.currstate.as_deref()) => (old.ours, old.before),
         _ => (Vec::new(), now.before),
     };
-    if !ours.contains(&target.action) {
-        ours.push(target.action.clone());
+    for state in [Some(&target.action), target.then.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if !ours.contains(state) {
+            ours.push(state.clone());
+        }
     }
     for (path, text) in files {
         before.files.entry(path).or_insert(text);
     }
     let then = match place {
+        _ if target.then.is_some() => target.then.clone().unwrap_or_default(),
         // Without xCAT nobody makes an image's boot files again; release puts the saved ones back.
         Some(_) => back::BOOT.to_string(),
         None => back::then(&before),

@@ -67,6 +67,19 @@ pub(crate) fn row(saved: &Saved) -> (String, String) {
     (state, chain)
 }
 
+/// The record as it would be of a node that booted from its disk before: no boot script but the one that
+/// leaves the loader. Its kernel line goes back to what it was all the same.
+pub(crate) fn to_disk(mut saved: Saved) -> Saved {
+    saved.before.currstate = Some(BOOT.into());
+    saved.before.currchain = Some(BOOT.into());
+    saved
+        .before
+        .files
+        .values_mut()
+        .for_each(|file| *file = None);
+    saved
+}
+
 /// True if `currstate` is what we made of it, what our chain made of it, or what it was: then it is
 /// ours to put back. Anything else is somebody's decision since, and stays.
 pub(crate) fn is_ours(saved: &Saved, currstate: Option<&str>) -> bool {

@@ -30,7 +30,7 @@ mod target;
 mod xcat;
 
 pub use answers::Answers;
-pub use arm::{Results, arm, release};
+pub use arm::{Results, arm, release, release_to_disk};
 pub use error::Error;
 pub use master::{Master, masters};
 pub use name::is_plain;

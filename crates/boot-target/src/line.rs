@@ -87,6 +87,7 @@ mod tests {
             report: "10.0.0.1:4001".into(),
             pin: String::new(),
             nonce: "0123456789abcdef".into(),
+            ..Target::default()
         }
     }
 

@@ -30,7 +30,11 @@ pub(crate) fn arm(
     target: &Target,
     present: &BTreeMap<String, Present>,
 ) -> Result<Results, Error> {
-    add_words(tables, records, target, present)?;
+    match target.words().is_empty() {
+        // What an earlier target said is not said any more.
+        true => take_words(tables, records)?,
+        false => add_words(tables, records, target, present)?,
+    }
     let mut sets: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (node, saved) in records {
         sets.entry(&saved.then).or_default().push(node.clone());

@@ -3,7 +3,7 @@
 use crate::error::Error;
 
 /// What a set of nodes boots next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     /// The state that goes to `chain.currstate` and behind `destiny=`: `runcmd=getadapter`, so that
     /// stock images know it too.
@@ -14,7 +14,18 @@ pub struct Target {
     pub pin: String,
     /// The claim's nonce in hex. Empty: not said.
     pub nonce: String,
+    /// SHA-256 of the order that `osload-agent` fetches, in lower hex. Empty: not said.
+    pub order: String,
+    /// Where the image servers of that order are, in its sequence: `ADDRESS:PORT` each, separated by
+    /// commas. Empty: not said.
+    pub images: String,
+    /// The state that follows the action when genesis asks for its next one; what the node booted before
+    /// if that is not said. A node that may have half of a disk is to go to `shell`.
+    pub then: Option<String>,
 }
+
+/// Image servers in one order.
+const IMAGES: usize = 16;
 
 impl Target {
     /// Refuses what would not stay one word on a kernel line, or what a boot loader or xCAT would
@@ -37,28 +48,48 @@ impl Target {
         if length != 0 && (length < 16 || !is_hex(&self.nonce, length)) {
             return refuse("nonce", "is not at least 16 hexadecimal digits");
         }
+        if !self.order.is_empty() && !is_hex(&self.order, 64) {
+            return refuse("order", "is not 64 hexadecimal digits");
+        }
+        let images = || self.images.split(',');
+        if !self.images.is_empty()
+            && (images().count() > IMAGES || !images().all(is_address_and_port))
+        {
+            return refuse("images", "is not ADDRESS:PORT,...");
+        }
+        if let Some(then) = &self.then
+            && (then.is_empty() || !then.bytes().all(is_action))
+        {
+            return refuse("then", "only letters, digits and -_.=:/ can be passed on");
+        }
         Ok(())
     }
 
     /// The same under the names that our agents look for in their environment: for a site's boot command,
-    /// which may hand them on in its own way.
+    /// which may hand them on in its own way. What is only of osload is there only for osload.
     pub fn environment(&self) -> Vec<(String, String)> {
         [
             ("NODETOOLS_REPORT", &self.report),
             ("NODETOOLS_PIN", &self.pin),
             ("NODETOOLS_NONCE", &self.nonce),
+            ("NODETOOLS_ORDER", &self.order),
+            ("NODETOOLS_IMAGES", &self.images),
         ]
         .iter()
+        .filter(|(name, value)| OF_ALL.contains(name) || !value.is_empty())
         .map(|(name, value)| ((*name).to_string(), (*value).clone()))
         .collect()
     }
 
-    /// Our additions to the kernel line, in one order: `nodetools.report=`, `.pin=`, `.nonce=`.
+    /// Our additions to the kernel line, in one order: `nodetools.report=`, `.pin=`, `.nonce=`,
+    /// `.order=`, `.images=`.
     pub fn words(&self) -> String {
         [
             ("report", &self.report),
             ("pin", &self.pin),
             ("nonce", &self.nonce),
+            ("order", &self.order),
+            ("images", &self.images),
         ]
         .iter()
         .filter(|(_, value)| !value.is_empty())
@@ -67,6 +98,9 @@ impl Target {
         .join(" ")
     }
 }
+
+/// Names that every boot command finds, set or not.
+const OF_ALL: [&str; 3] = ["NODETOOLS_REPORT", "NODETOOLS_PIN", "NODETOOLS_NONCE"];
 
 /// What every word of ours on a kernel line begins with.
 const PREFIX: &str = "nodetools.";
@@ -128,6 +162,7 @@ mod tests {
             report: "10.0.0.1:4001".into(),
             pin: "ab".repeat(32),
             nonce: "0123456789abcdef0123456789abcdef".into(),
+            ..Target::default()
         }
     }
 
@@ -208,6 +243,54 @@ mod tests {
             .check()
             .is_ok()
         );
+    }
+
+    #[test]
+    fn an_order_is_handed_over_with_its_servers() {
+        let order = Target {
+            action: "runcmd=osload-agent".into(),
+            order: "cd".repeat(32),
+            images: "10.0.0.1:4100,[fd00::1]:4101".into(),
+            then: Some("shell".into()),
+            ..target()
+        };
+        order.check().unwrap();
+        let words = order.words();
+        let expected = format!(
+            " nodetools.order={} nodetools.images=10.0.0.1:4100,[fd00::1]:4101",
+            order.order
+        );
+        assert!(words.ends_with(&expected), "{words}");
+        let names = |target: &Target| -> Vec<String> {
+            target
+                .environment()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect()
+        };
+        assert!(names(&order).contains(&"NODETOOLS_IMAGES".to_string()));
+        assert_eq!(names(&target()).len(), 3, "a scan has none of it");
+        for (digest, images, then) in [
+            ("cd", "", None),
+            ("", "10.0.0.1:4100,", None),
+            ("", "10.0.0.1:4100 quiet", None),
+            ("", ",", None),
+            ("", "", Some("")),
+            ("", "", Some("boot\nexit")),
+        ] {
+            let bad = Target {
+                order: digest.into(),
+                images: images.into(),
+                then: then.map(String::from),
+                ..target()
+            };
+            assert!(bad.check().is_err(), "{digest:?} {images:?} {then:?}");
+        }
+        let many = Target {
+            images: vec!["10.0.0.1:4100"; IMAGES + 1].join(","),
+            ..target()
+        };
+        assert!(many.check().is_err());
     }
 
     #[test]

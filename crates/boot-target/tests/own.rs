@@ -3,7 +3,7 @@
 
 mod support;
 
-use boot_target::{arm, release};
+use boot_target::{Target, arm, release, release_to_disk};
 use support::{failures, isolated, names, some, target};
 
 #[test]
@@ -175,4 +175,56 @@ fn many_nodes_are_one_change() {
         assert_eq!(world.script("n150"), "#!gpxe\n#boot\nexit\n");
         assert_eq!(world.records(), 0);
     });
+}
+
+/// What `osload` arms, and where a node goes that may have half of a disk.
+fn load() -> Target {
+    Target {
+        action: "runcmd=osload-agent".into(),
+        order: "cd".repeat(32),
+        images: "10.0.0.1:4100".into(),
+        then: Some("shell".into()),
+        ..target()
+    }
+}
+
+fn shell() -> Target {
+    Target {
+        action: "shell".into(),
+        then: Some("shell".into()),
+        ..Target::default()
+    }
+}
+
+#[test]
+fn a_node_that_is_loaded_boots_its_disk_only_when_that_is_whole() {
+    isolated(
+        "a_node_that_is_loaded_boots_its_disk_only_when_that_is_whole",
+        |world| {
+            world.tftp();
+            world.nodes(&["n1", "n2"]);
+            world.put("chain", "n1", &[("currstate", "netboot x-y-z")]);
+            world.put_script("n1", "#!gpxe\n#netboot x-y-z\nanything\n");
+            let nodes = names(&["n1", "n2"]);
+            assert!(failures(arm(&world.tables, &nodes, &load(), false).unwrap()).is_empty());
+            assert_eq!(world.chain("n1"), some("runcmd=osload-agent", "shell"));
+            assert!(world.script("n1").contains(&load().words()));
+            // An agent that returned: genesis has asked for its next state.
+            world.put("chain", "n2", &[("currstate", "shell")]);
+            let failed = names(&["n2"]);
+            assert!(failures(arm(&world.tables, &failed, &shell(), false).unwrap()).is_empty());
+            assert_eq!(world.chain("n2"), some("shell", "shell"));
+            let script = world.script("n2");
+            assert!(
+                script.contains("destiny=shell ") && !script.contains("nodetools."),
+                "{script}"
+            );
+
+            let results = release_to_disk(&world.tables, &names(&["n1"])).unwrap();
+            assert!(failures(results).is_empty());
+            assert_eq!(world.chain("n1"), some("boot", "boot"));
+            assert_eq!(world.script("n1"), "#!gpxe\n#boot\nexit\n");
+            assert_eq!(world.records(), 1, "n2's way back is still there");
+        },
+    );
 }

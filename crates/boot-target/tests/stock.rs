@@ -3,7 +3,7 @@
 
 mod support;
 
-use boot_target::{arm, release};
+use boot_target::{Target, arm, release, release_to_disk};
 use support::{CONTENT, failures, isolated, names, some, target};
 
 #[test]
@@ -222,5 +222,47 @@ fn an_image_that_nobody_named_is_said() {
         assert!(failed["n1"].contains("provmethod"), "{}", failed["n1"]);
         assert_eq!(world.calls("nodeset").last().unwrap(), "n1 boot");
         assert_eq!(world.chain("n1"), some("boot", "boot"));
+    });
+}
+
+#[test]
+fn a_loaded_node_loses_our_words_and_its_image() {
+    isolated("a_loaded_node_loses_our_words_and_its_image", |world| {
+        world.nodes(&["n1", "n2"]);
+        world.xcat("nodeset", CONTENT);
+        world.put("chain", "n1", &[("currstate", "netboot x-y-z")]);
+        world.put("nodetype", "n1", &[("provmethod", "img")]);
+        world.put("bootparams", "n2", &[("addkcmdline", "own=1")]);
+        let load = Target {
+            action: "runcmd=osload-agent".into(),
+            order: "cd".repeat(32),
+            images: "10.0.0.1:4100".into(),
+            then: Some("shell".into()),
+            ..target()
+        };
+        let nodes = names(&["n1", "n2"]);
+        assert!(failures(arm(&world.tables, &nodes, &load, true).unwrap()).is_empty());
+        assert_eq!(
+            world.calls("nodeset"),
+            ["n1,n2 runcmd=osload-agent,shell"],
+            "not even a diskless node goes on to anything"
+        );
+        world.put("chain", "n1", &[("currstate", "runcmd=osload-agent")]);
+        world.put("chain", "n2", &[("currstate", "shell")]);
+        let line = |node| world.get("bootparams", node, "addkcmdline");
+        assert!(line("n2").unwrap().contains("nodetools.order="));
+        let shell = Target {
+            action: "shell".into(),
+            then: Some("shell".into()),
+            ..Target::default()
+        };
+        let failed = names(&["n2"]);
+        assert!(failures(arm(&world.tables, &failed, &shell, true).unwrap()).is_empty());
+        assert_eq!(line("n2").unwrap(), "own=1", "a dead run's words are gone");
+        let whole = names(&["n1"]);
+        assert!(failures(release_to_disk(&world.tables, &whole).unwrap()).is_empty());
+        assert_eq!(world.calls("nodeset")[1..], ["n2 shell,shell", "n1 boot"]);
+        assert_eq!(world.chain("n1"), some("boot", "boot"));
+        assert_eq!(line("n1"), None);
     });
 }

@@ -192,6 +192,7 @@ pub fn target() -> Target {
         report: "10.0.0.1:4001".into(),
         pin: "ab".repeat(32),
         nonce: "0123456789abcdef0123456789abcdef".into(),
+        ..Target::default()
     }
 }
 
