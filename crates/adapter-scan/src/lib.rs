@@ -2,7 +2,6 @@
 //!
 //! Nothing here prints: what happens is told to a closure as it happens, the rest is the summary.
 
-mod boot;
 mod live;
 mod plan;
 mod said;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use boot_target::Target;
 use fork_worker::{Crew, Event, Limits, What};
+use node_reboot::genesis::{self, Step};
 use node_report::{Addresses, News, Place, Report, Waiter};
 use xcat_tables::{Location, Tables};
 
-use crate::boot::{self, Step};
 use crate::plan::{Options, Plan};
 use crate::said::{Progress, Said, Summary};
 use crate::{Error, live};
@@ -139,7 +139,7 @@ impl Run<'_> {
             for set in boot.chunks(options.fanout.max(1)) {
                 self.crew.start(
                     Task::Boot(set.to_vec()),
-                    boot::job(self.location.clone(), set.to_vec(), target.clone()),
+                    genesis::job(self.location.clone(), set.to_vec(), target.clone()),
                 );
             }
             self.armed.extend(boot.iter().cloned());
@@ -346,7 +346,7 @@ impl Run<'_> {
     fn start_release(&mut self) {
         if self.releasing.is_empty() && !self.to_release.is_empty() {
             self.releasing = std::mem::take(&mut self.to_release);
-            let job = boot::release(self.location.clone(), self.releasing.clone());
+            let job = genesis::release(self.location.clone(), self.releasing.clone());
             self.crew.start(Task::Release, job);
         }
     }

@@ -14,7 +14,7 @@ use crate::Refused;
 use crate::line::{Line, Reader};
 use crate::outlet::Outlet;
 use crate::plan::Plan;
-use crate::privileged::{self, Reading};
+use crate::privileged::{self, Answers, Reading};
 use crate::request::Request;
 use crate::supervisor;
 use crate::verdict::{NodeResult, Status};
@@ -80,13 +80,27 @@ pub fn start(tables: &Tables, request: &Request) -> Result<Handle, Refused> {
 pub fn carry_out(plan: Plan) -> Result<Handle, Refused> {
     let mut nodes: BTreeSet<String> = plan.begun().map(|(node, _)| node.to_string()).collect();
     nodes.extend(plan.settled().iter().map(|result| result.node.clone()));
+    conduct(nodes, GRACE, |outlet| supervisor::carry_out(plan, outlet.0))
+}
+
+/// Runs `work` in a child that tells of each of `nodes` over a pipe, and returns at once: how other
+/// libraries work on nodes under the same kind of handle. A node of which it says nothing has failed.
+/// After TERM it has `grace` to end.
+///
+/// # Errors
+/// [`Refused::System`] if no child can be made.
+pub fn conduct(
+    nodes: BTreeSet<String>,
+    grace: Duration,
+    work: impl FnOnce(Answers) -> Result<String, String> + 'static,
+) -> Result<Handle, Refused> {
     let (reader, writer) = pipe().map_err(|error| Refused::System("pipe", error))?;
     let fd = writer.as_raw_fd();
     let job = Job::new(move |_| {
         let outlet = Outlet::new(writer, true).map_err(|error| error.to_string())?;
-        supervisor::carry_out(plan, outlet)
+        work(Answers(outlet))
     });
-    Handle::over(reader, nodes, false, job.keep(fd), GRACE)
+    Handle::over(reader, nodes, false, job.keep(fd), grace)
 }
 
 /// Waits until every node is settled.

@@ -14,6 +14,7 @@ mod controller;
 mod controllers;
 mod error;
 mod evidence;
+pub mod genesis;
 mod handle;
 mod hold;
 mod hook;
@@ -43,10 +44,10 @@ mod words;
 pub use bmc::Trust;
 pub use controllers::Controllers;
 pub use error::{Error, Refused};
-pub use handle::{Handle, Results, carry_out, start, wait};
+pub use handle::{Handle, Results, carry_out, conduct, start, wait};
 pub use hook::Hook;
 pub use limits::Limits;
-pub use plan::Plan;
+pub use plan::{Plan, known};
 pub use power::Power;
 pub use request::{
     BATCH, BootDevice, COMMAND_FANOUT, Caller, MaxFail, Options, PAUSE, POWER_FANOUT, Request, WAIT,

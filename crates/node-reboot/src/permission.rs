@@ -21,6 +21,32 @@ pub fn check(
     nodes: &[String],
     options: &Options,
 ) -> Result<(), Denied> {
+    let asked = Asked {
+        command: "nodereboot",
+        arguments: arguments(options),
+        stands_for: stands_for(options),
+    };
+    judge(tables, caller, nodes, asked)
+}
+
+/// What a caller asks for, in policy's words.
+#[derive(Debug)]
+pub struct Asked {
+    /// Our own command.
+    pub command: &'static str,
+    /// Its arguments, which a rule's `parameters` are matched with.
+    pub arguments: Vec<String>,
+    /// Without any rule for our command each of these must be allowed.
+    pub stands_for: Vec<Call>,
+}
+
+/// As [`check`], for another command that works on nodes.
+pub fn judge(
+    tables: &Tables,
+    caller: &Caller,
+    nodes: &[String],
+    asked: Asked,
+) -> Result<(), Denied> {
     let uid = match (caller.effective, caller.behind) {
         (0, None | Some(0)) => return Ok(()),
         (0, Some(uid)) => uid,
@@ -35,12 +61,12 @@ pub fn check(
         Ok(None) => return Err(Denied(format!("user id {uid} has no name"))),
         Err(error) => return Err(Denied(format!("user id {uid}: {error}"))),
     };
-    let arguments = arguments(options);
+    let arguments = &asked.arguments;
     let request = Request {
         user,
         hosts: hosts(),
-        call: Call::new("nodereboot", arguments.iter().map(String::as_str)),
-        stands_for: stands_for(options),
+        call: Call::new(asked.command, arguments.iter().map(String::as_str)),
+        stands_for: asked.stands_for,
         nodes: nodes.to_vec(),
     };
     let policy = Policy::read(tables).map_err(|error| Denied(error.to_string()))?;
@@ -53,7 +79,7 @@ pub fn check(
     let (user, arguments) = (&request.user, arguments.join(" "));
     // Who and what, before anything is done.
     log(
-        "nodereboot",
+        asked.command,
         level,
         &format!("{user} ({uid}): {word}: {arguments} {folded}"),
     );

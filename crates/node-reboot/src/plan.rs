@@ -281,7 +281,10 @@ impl Plan {
 }
 
 /// The names without repeats, all of them nodes.
-fn known(tables: &Tables, names: &[String]) -> Result<Vec<String>, Refused> {
+///
+/// # Errors
+/// [`Refused::NoNodes`], [`Refused::Unknown`], and tables that cannot be read.
+pub fn known(tables: &Tables, names: &[String]) -> Result<Vec<String>, Refused> {
     if names.is_empty() {
         return Err(Refused::NoNodes);
     }

@@ -56,27 +56,7 @@ pub struct Reading {
 /// controllers to believe, which is for root alone. What the other side refuses comes as the failure of
 /// every name.
 pub fn start(request: &Request, reading: Reading) -> Result<Handle, Refused> {
-    let (program, args) = entry(request, reading, "--status-more")?;
-    let (reader, writer) = pipe().map_err(|error| Refused::System("pipe", error))?;
-    let fd = writer.as_raw_fd();
-    let names: BTreeSet<String> = request.nodes.iter().cloned().collect();
-    let job = Job::new(move |_| {
-        let ended = run(Errand {
-            program,
-            args,
-            env: vec![(PIPE.into(), "3".into())],
-            pipe: Some(writer),
-            root: false,
-            quiet: true,
-        });
-        match ended.map(|status| status.code()) {
-            Ok(Some(0 | 1)) => Ok(String::new()),
-            Ok(Some(code)) => Err(format!("{ENTRY} refused it (exit status {code})")),
-            Ok(None) => Err(format!("{ENTRY} was killed")),
-            Err(error) => Err(error.to_string()),
-        }
-    });
-    Handle::over(reader, names, true, job.keep(fd), GRACE)
+    errand(request)?.start(reading)
 }
 
 /// Has the privileged entry print what would be done; its exit status.
@@ -84,20 +64,127 @@ pub fn start(request: &Request, reading: Reading) -> Result<Handle, Refused> {
 /// # Errors
 /// As [`start`].
 pub fn show(request: &Request, reading: Reading) -> Result<u8, Refused> {
-    let (program, args) = entry(request, reading, "--dry-run")?;
-    let status = run(Errand {
-        program,
-        args,
-        env: Vec::new(),
-        pipe: None,
-        root: false,
-        quiet: false,
-    });
-    let status = status.map_err(|error| Refused::System(ENTRY, error))?;
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(program::exit::NOTHING))
+    errand(request)?.show(reading)
+}
+
+fn errand(request: &Request) -> Result<Asked<'_>, Refused> {
+    // The entry takes no such option; dropped in silence, it would be believed to hold.
+    if request.options.trust != Trust::default() {
+        let why = "which management controllers are believed is for root alone to say";
+        return Err(Denied(why.to_string()).into());
+    }
+    Ok(Asked {
+        program: None,
+        what: "reboot",
+        options: arguments(&request.options),
+        nodes: &request.nodes,
+    })
+}
+
+/// What the privileged entry is asked to run.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The option that names the program (`--osload`); nodereboot has none.
+    pub program: Option<&'static str>,
+    /// What it does to nodes, in one word.
+    pub what: &'static str,
+    /// Its options, each one argument.
+    pub options: Vec<String>,
+    /// Names of nodes and groups.
+    pub nodes: &'a [String],
+}
+
+impl Asked<'_> {
+    /// As [`start`].
+    ///
+    /// # Errors
+    /// [`Refused`]: there is no way to be run with privilege.
+    pub fn start(&self, reading: Reading) -> Result<Handle, Refused> {
+        let (program, args) = self.entry(reading, "--status-more")?;
+        let (reader, writer) = pipe().map_err(|error| Refused::System("pipe", error))?;
+        let fd = writer.as_raw_fd();
+        let names: BTreeSet<String> = self.nodes.iter().cloned().collect();
+        let job = Job::new(move |_| {
+            let ended = run(Errand {
+                program,
+                args,
+                env: vec![(PIPE.into(), "3".into())],
+                pipe: Some(writer),
+                root: false,
+                quiet: true,
+            });
+            match ended.map(|status| status.code()) {
+                Ok(Some(0 | 1)) => Ok(String::new()),
+                Ok(Some(code)) => Err(format!("{ENTRY} refused it (exit status {code})")),
+                Ok(None) => Err(format!("{ENTRY} was killed")),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        Handle::over(reader, names, true, job.keep(fd), GRACE)
+    }
+
+    /// As [`show`].
+    ///
+    /// # Errors
+    /// As [`Asked::start`].
+    pub fn show(&self, reading: Reading) -> Result<u8, Refused> {
+        let (program, args) = self.entry(reading, "--dry-run")?;
+        let status = run(Errand {
+            program,
+            args,
+            env: Vec::new(),
+            pipe: None,
+            root: false,
+            quiet: false,
+        });
+        let status = status.map_err(|error| Refused::System(ENTRY, error))?;
+        Ok(status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(program::exit::NOTHING))
+    }
+
+    /// The program that has privilege, and its arguments: the entry itself where it has the setuid bit,
+    /// else sudo, which keeps our pipe if the site's rules are like our example.
+    fn entry(&self, reading: Reading, how: &str) -> Result<(PathBuf, Vec<OsString>), Refused> {
+        once()?;
+        let installed = program::paths::under(&format!("{DIRECTORY}/{ENTRY}"));
+        let mut args = Vec::new();
+        let program = match installed.metadata() {
+            Err(error) => {
+                let why = format!(
+                    "only root may {} nodes here ({}: {error})",
+                    self.what,
+                    installed.display()
+                );
+                return Err(Denied(why).into());
+            }
+            Ok(found) if found.mode() & 0o4000 != 0 && found.uid() == 0 => installed,
+            Ok(_) if Path::new(SUDO).is_file() => {
+                args.extend(["-n", "-C", "4", "--"].map(OsString::from));
+                args.push(installed.into());
+                SUDO.into()
+            }
+            Ok(_) => {
+                let why = format!(
+                    "{}: has no setuid bit, and there is no sudo",
+                    installed.display()
+                );
+                return Err(Denied(why).into());
+            }
+        };
+        args.extend(self.program.map(OsString::from));
+        let mut options = self.options.clone();
+        options.push(how.to_string());
+        options.extend(reading.strict.then(|| "--strict".to_string()));
+        let most = reading.most.map(|most| most.min(999_999));
+        options.extend(most.map(|most| format!("--max-nodes={most}")));
+        args.extend(options.into_iter().map(OsString::from));
+        if !self.nodes.is_empty() {
+            args.extend(["--".into(), self.nodes.join(",").into()]);
+        }
+        Ok((program, args))
+    }
 }
 
 /// Takes over the pipe that the caller of this process named in `REBOOTPIPENO`, if it did, and the
@@ -142,7 +229,7 @@ pub fn words(range: &str) -> Result<Vec<String>, String> {
 
 /// The answers of the program that the privileged entry runs, to whoever called.
 #[derive(Debug)]
-pub struct Answers(Outlet);
+pub struct Answers(pub(crate) Outlet);
 
 impl Answers {
     /// Over a pipe that [`adopt`] returned. `more`: the reader knows whys and notes.
@@ -161,6 +248,16 @@ impl Answers {
     /// Something is done.
     pub fn note(&mut self, text: &str) {
         self.0.say(&Line::Note(text.into()));
+    }
+
+    /// Offers again what the reader had no room for.
+    pub fn push(&mut self) {
+        self.0.push();
+    }
+
+    /// True if some of it still waits for the reader.
+    pub fn is_behind(&self) -> bool {
+        self.0.is_behind()
     }
 
     /// Waits, for a while, until the reader has everything or is gone.
@@ -225,55 +322,6 @@ pub fn arguments(options: &Options) -> Vec<String> {
     arguments
         .extend(changed.map(|((name, limit), _)| format!("--limit={name}={}", limit.as_secs())));
     arguments
-}
-
-/// The program that has privilege, and its arguments: the entry itself where it has the setuid bit,
-/// else sudo, which keeps our pipe if the site's rules are like our example.
-fn entry(
-    request: &Request,
-    reading: Reading,
-    how: &str,
-) -> Result<(PathBuf, Vec<OsString>), Refused> {
-    once()?;
-    // The entry takes no such option; dropped in silence, it would be believed to hold.
-    if request.options.trust != Trust::default() {
-        let why = "which management controllers are believed is for root alone to say";
-        return Err(Denied(why.to_string()).into());
-    }
-    let installed = program::paths::under(&format!("{DIRECTORY}/{ENTRY}"));
-    let mut args = Vec::new();
-    let program = match installed.metadata() {
-        Err(error) => {
-            let why = format!(
-                "only root may reboot nodes here ({}: {error})",
-                installed.display()
-            );
-            return Err(Denied(why).into());
-        }
-        Ok(found) if found.mode() & 0o4000 != 0 && found.uid() == 0 => installed,
-        Ok(_) if Path::new(SUDO).is_file() => {
-            args.extend(["-n", "-C", "4", "--"].map(OsString::from));
-            args.push(installed.into());
-            SUDO.into()
-        }
-        Ok(_) => {
-            let why = format!(
-                "{}: has no setuid bit, and there is no sudo",
-                installed.display()
-            );
-            return Err(Denied(why).into());
-        }
-    };
-    let mut options = arguments(&request.options);
-    options.push(how.to_string());
-    options.extend(reading.strict.then(|| "--strict".to_string()));
-    let most = reading.most.map(|most| most.min(999_999));
-    options.extend(most.map(|most| format!("--max-nodes={most}")));
-    args.extend(options.into_iter().map(OsString::from));
-    if !request.nodes.is_empty() {
-        args.extend(["--".into(), request.nodes.join(",").into()]);
-    }
-    Ok((program, args))
 }
 
 /// Passes unless we were run for our privilege already: that would be a loop.

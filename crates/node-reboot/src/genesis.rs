@@ -1,13 +1,14 @@
-//! Booting a set of nodes into genesis: off, then arm, then on. Runs in a child that tells its parent
-//! a line per node.
+//! Booting a set of nodes into genesis: off, then arm, then on; and where they go from there. Each runs
+//! in a child that tells its parent a line per node.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boot_target::Target;
+use boot_target::{Results, Target};
 use fork_worker::{Job, Report};
-use node_reboot::Power;
 use xcat_tables::{Location, Tables};
+
+use crate::power::Power;
 
 /// A set of nodes may take this long to go off, be armed and go on.
 const DEADLINE: Duration = Duration::from_secs(900);
@@ -17,7 +18,7 @@ const RELEASE: Duration = Duration::from_secs(400);
 
 /// What a line of the child says of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// It is off.
     Off(String),
     /// Its boot was asked for.
@@ -27,21 +28,48 @@ pub(crate) enum Step {
 }
 
 /// The job that boots `nodes`.
-pub(crate) fn job(location: Location, nodes: Vec<String>, target: Target) -> Job {
+pub fn job(location: Location, nodes: Vec<String>, target: Target) -> Job {
     Job::new(move |report| boot(&location, &nodes, &target, report)).deadline(DEADLINE)
 }
 
 /// The job that puts nodes' boot targets back to what they were.
-pub(crate) fn release(location: Location, nodes: Vec<String>) -> Job {
+pub fn release(location: Location, nodes: Vec<String>) -> Job {
+    settle(location, nodes, boot_target::release)
+}
+
+/// The job that has nodes boot from their own disks from now on.
+pub fn release_to_disk(location: Location, nodes: Vec<String>) -> Job {
+    settle(location, nodes, boot_target::release_to_disk)
+}
+
+/// The job that has nodes end up in a shell of genesis: there may be half of something on their disks.
+pub fn keep_in_shell(location: Location, nodes: Vec<String>) -> Job {
+    settle(location, nodes, |tables, nodes| {
+        let hook = Power::find(tables).is_ok_and(|power| !power.has_steps());
+        let shell = Target {
+            action: SHELL.into(),
+            then: Some(SHELL.into()),
+            ..Target::default()
+        };
+        boot_target::arm(tables, nodes, &shell, hook)
+    })
+}
+
+/// The state in which genesis waits for a person.
+pub const SHELL: &str = "shell";
+
+fn settle(
+    location: Location,
+    nodes: Vec<String>,
+    act: impl Fn(&Tables, &[String]) -> Result<Results, boot_target::Error> + 'static,
+) -> Job {
     Job::new(move |report| {
         let tables = Tables::open(&location).map_err(|error| error.to_string())?;
-        let results = boot_target::release(&tables, &nodes).map_err(|error| error.to_string())?;
+        let results = act(&tables, &nodes).map_err(|error| error.to_string())?;
         for (node, result) in results {
             if let Err(why) = result {
-                say(
-                    report,
-                    &Step::Failed(node, format!("its boot target stays: {why}")),
-                )?;
+                let why = format!("its boot target stays: {why}");
+                say(report, &Step::Failed(node, why))?;
             }
         }
         Ok(String::new())
@@ -51,7 +79,7 @@ pub(crate) fn release(location: Location, nodes: Vec<String>) -> Job {
 
 impl Step {
     /// Reads a line.
-    pub(crate) fn parse(line: &str) -> Option<Step> {
+    pub fn parse(line: &str) -> Option<Step> {
         let mut words = line.splitn(3, ' ');
         let (kind, node, rest) = (
             words.next()?,
