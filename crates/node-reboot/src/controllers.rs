@@ -62,6 +62,14 @@ impl Controllers {
         })
     }
 
+    /// The nodes whose power cannot be read.
+    pub(crate) fn unreadable(&self, nodes: &[String]) -> Failed {
+        self.each(nodes, EXCHANGE, |target, settings| {
+            let said = controller::act(Step::LookOff, None, target, settings);
+            said.map(drop).map_err(|why| why.to_string())
+        })
+    }
+
     /// A child for each controller.
     fn each<W>(&self, nodes: &[String], limit: Duration, work: W) -> Failed
     where

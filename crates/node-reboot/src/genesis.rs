@@ -32,6 +32,24 @@ pub fn job(location: Location, nodes: Vec<String>, target: Target) -> Job {
     Job::new(move |report| boot(&location, &nodes, &target, report)).deadline(DEADLINE)
 }
 
+/// The job that only arms `nodes`: somebody else boots them. Each is on its way when it is armed.
+pub fn arm(location: Location, nodes: Vec<String>, target: Target) -> Job {
+    Job::new(move |report| {
+        let tables = Tables::open(&location).map_err(|error| error.to_string())?;
+        let armed = boot_target::arm(&tables, &nodes, &target, true);
+        let mut left = nodes;
+        drop_failed(
+            &mut left,
+            failures(armed.map_err(|error| error.to_string())?),
+            report,
+        )?;
+        left.into_iter()
+            .try_for_each(|node| say(report, &Step::Booting(node)))?;
+        Ok(String::new())
+    })
+    .deadline(DEADLINE)
+}
+
 /// The job that puts nodes' boot targets back to what they were.
 pub fn release(location: Location, nodes: Vec<String>) -> Job {
     settle(location, nodes, boot_target::release)

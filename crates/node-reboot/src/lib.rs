@@ -56,6 +56,7 @@ pub use rpower::{Failed, Patience, Rpower};
 pub use shell::ssh_to;
 pub use ssh::answers_ssh;
 pub use status::{RUNNING, running};
+pub use supervisor::termination;
 pub use verdict::{NodeResult, Status};
 
 /// The blocking form: starts a reboot and waits for it.

@@ -89,7 +89,7 @@ impl Outlet {
     }
 
     /// Waits until the reader has everything or is gone. For the end, when nothing else is to do.
-    pub(crate) fn drain(mut self) {
+    pub(crate) fn drain(&mut self) {
         self.push();
         while self.is_behind() {
             if let Some(pipe) = &self.pipe {

@@ -11,6 +11,9 @@ use crate::rpower::{Failed, Rpower};
 /// The site key whose command boots nodes in the place of xCAT's power commands.
 pub(crate) const HOOK_KEY: &str = "bootcmd";
 
+/// One question to each of many nodes.
+const ASKING: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// The way that this site powers nodes.
 #[derive(Debug, Clone)]
 pub enum Power {
@@ -57,6 +60,19 @@ impl Power {
             Power::Hook(_) => Failed::new(),
             Power::Rpower(rpower) => rpower.off_and_wait(nodes),
             Power::Controllers(controllers) => controllers.off_and_wait(nodes),
+        }
+    }
+
+    /// The nodes whose power cannot be read, with the reason. A hook is not asked.
+    pub fn unreadable(&self, nodes: &[String]) -> Failed {
+        match self {
+            Power::Hook(_) => Failed::new(),
+            Power::Rpower(rpower) => rpower
+                .states(nodes, ASKING)
+                .into_iter()
+                .filter_map(|(node, state)| Some((node, state.err()?)))
+                .collect(),
+            Power::Controllers(controllers) => controllers.unreadable(nodes),
         }
     }
 

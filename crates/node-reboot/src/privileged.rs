@@ -260,6 +260,11 @@ impl Answers {
         self.0.is_behind()
     }
 
+    /// Waits until the reader has everything or is gone.
+    pub fn drain(&mut self) {
+        self.0.drain();
+    }
+
     /// Waits, for a while, until the reader has everything or is gone.
     pub fn finish(self) {
         self.0.drain_for(LAST);

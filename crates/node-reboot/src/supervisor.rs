@@ -518,7 +518,10 @@ impl Supervisor {
 }
 
 /// TERM as a descriptor. What a terminal sends to all is our caller's to decide: it tells us by TERM.
-fn termination() -> nix::Result<SignalFd> {
+///
+/// # Errors
+/// What the system says.
+pub fn termination() -> nix::Result<SignalFd> {
     let mut others = SigSet::empty();
     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
         others.add(signal);

@@ -169,7 +169,7 @@ fn adapters_are_written_as_older_programs_read_them_and_disks_are_not() {
 fn a_verdict_waits_until_it_is_applied_whatever_comes_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let spool = Spool::open(dir.path()).unwrap();
-    let mut told = |time: u64, told: Told| {
+    let told = |time: u64, told: Told| {
         assert!(spool.store(&[load("n1", time, told)])[0].is_ok());
     };
     told(1, set_up());
