@@ -284,7 +284,11 @@ pub fn arguments(options: &Options) -> Vec<String> {
     ];
     let given = flags.into_iter().filter(|(given, _)| *given);
     let mut arguments: Vec<String> = given.map(|(_, flag)| flag.into()).collect();
-    arguments.extend(options.wait.map(|wait| format!("-W{}", wait.as_secs())));
+    arguments.extend(
+        options
+            .wait
+            .map(|wait| format!("--wait-time={}", wait.as_secs())),
+    );
     arguments.extend(options.boot.map(|device| {
         let word = match device {
             BootDevice::Network | BootDevice::DirectNetwork => "net",
@@ -422,7 +426,7 @@ mod tests {
         let expected = [
             "-f",
             "-V",
-            "-W90",
+            "--wait-time=90",
             "--boot=net",
             "--direct-bootp",
             "--batch=0",

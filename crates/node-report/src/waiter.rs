@@ -67,6 +67,8 @@ pub struct Waiter {
     waiting: BTreeSet<String>,
     /// Nodes whose verdict has come; their claims are held until they are given up.
     judged: BTreeSet<String>,
+    /// Nodes that are waited for again, and since when.
+    again: BTreeMap<String, u64>,
     /// The rows and chain states when the wait began, to see what others change.
     columns: BTreeMap<String, String>,
     armed: BTreeSet<String>,
@@ -101,6 +103,7 @@ impl Waiter {
             nonce,
             waiting: BTreeSet::new(),
             judged: BTreeSet::new(),
+            again: BTreeMap::new(),
             columns: BTreeMap::new(),
             armed: BTreeSet::new(),
             lost: BTreeSet::new(),
@@ -141,6 +144,14 @@ impl Waiter {
         self.columns = apply::columns(&place.tables, &taken.claimed)?;
         self.waiting.extend(taken.claimed.iter().cloned());
         Ok(taken)
+    }
+
+    /// Waits again for a node whose verdict has come: it was being started anew, and has more to say.
+    pub fn wait_again(&mut self, node: &str) {
+        if self.judged.remove(node) {
+            self.waiting.insert(node.to_string());
+            self.again.insert(node.to_string(), crate::record::now());
+        }
     }
 
     /// How many transactions storing the answers has taken so far.
@@ -390,7 +401,10 @@ impl Waiter {
             let thief = claims.get(node).filter(|claim| claim.holder != place.me);
             theft(&mut self.lost, thief, news);
             let last = place.spool.last_load(node);
-            let last = last.filter(|report| report.nonce.as_deref() == Some(&self.nonce));
+            let since = self.again.get(node).copied().unwrap_or(0);
+            let last = last.filter(|report| {
+                report.nonce.as_deref() == Some(&self.nonce) && report.received > since
+            });
             if let Some(Content::Load(told @ Told::Verdict(_))) = last.map(|report| report.content)
             {
                 judged.push((node.clone(), told));
