@@ -64,6 +64,7 @@ for my $word ('--failed-to', '--failed-to=/etc/x', '--status-fd', '-e', '-Ve', '
     gives([$daemon, 'nodereboot', ['n1'], $word, 'x'], '', "Error: nodereboot: $word: only root may say so here\n", 2, "$word of a user");
 }
 gives([$daemon, 'rflash', ['n3'], '--report', '/etc/passwd'], '', qr/only root/, 2, 'rflash --report of a user');
+gives([$daemon, 'osload', [], '--json', 'image', 'list'], '', "Error: osload: image: only root may say so here\n", 2, 'images are the administrator\'s');
 is_deeply([grep { -s } glob "$root/x"], [], 'nothing is written');
 
 # Every option of every program may be used by all, or stands on the page as root's.

@@ -95,7 +95,8 @@ fn options_of_help(help: &str) -> Options {
     for line in help
         .lines()
         .map(str::trim_start)
-        .filter(|line| line.starts_with('-'))
+        // Not the list of a value's words.
+        .filter(|line| line.starts_with('-') && !line.starts_with("- "))
     {
         let spelling = line.split("  ").next().unwrap_or(line);
         let words = || {
