@@ -105,9 +105,10 @@ delete @environment{qw(PWD OLDPWD SHLVL _)};
 is_deeply([sort keys %environment], [qw(HOME LANG NODETOOLS_ROOT PATH XCATCFG XCATROOT)], 'nothing of the daemon\'s environment');
 # ls itself has the directory open.
 is_deeply([$out =~ /^descriptor: (\d)$/mg], [0, 1, 2, 3], 'no descriptor of the daemon\'s');
-my ($ignored, $blocked) = map { $out =~ /^$_:\s*([0-9a-f]+)$/m } qw(SigIgn SigBlk);
-is(hex $ignored, 0, 'no signal is ignored');
-is(hex $blocked, 0, 'or blocked');
+# Of the 31 that have names: the C library keeps two others for itself.
+my ($ignored, $blocked) = map { $out =~ /^$_:\s*[0-9a-f]{8}([0-9a-f]{8})$/m } qw(SigIgn SigBlk);
+is(hex($ignored) & 0x7fff_ffff, 0, 'no signal is ignored');
+is(hex($blocked) & 0x7fff_ffff, 0, 'or blocked');
 like((client($daemon, 'osload', ['n1']))[0], qr/^environment: SUDO_UID=1$/m, 'the user\'s number');
 
 # It ends as it likes.
