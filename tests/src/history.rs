@@ -90,9 +90,70 @@ pub fn judge(reigns: &[Reign]) -> Verdict {
     verdict
 }
 
+/// What one who watched was told, `oneserver watch --json` in a file: epochs that go back, or servers that
+/// there never were.
+pub fn judge_told(told: &Path, reigns: &[Reign]) -> Vec<String> {
+    let (mut faults, mut last) = (Vec::new(), 0);
+    for (event, epoch) in events(told) {
+        if epoch < last {
+            faults.push(format!("{}: {event} {epoch} after {last}", told.display()));
+        }
+        last = last.max(epoch);
+        if event == "ready" && !reigns.iter().any(|reign| reign.epoch == epoch) {
+            faults.push(format!("{}: {epoch} never was", told.display()));
+        }
+    }
+    faults
+}
+
+/// The epoch of the server that is ready, as the last event says.
+pub fn last_told(told: &Path) -> Option<u64> {
+    let (event, epoch) = events(told).pop()?;
+    (event == "ready").then_some(epoch)
+}
+
+/// Those that say something of a server, with its epoch.
+fn events(told: &Path) -> Vec<(String, u64)> {
+    let text = std::fs::read_to_string(told).unwrap_or_default();
+    let events = text.lines().filter_map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line).ok()?;
+        let name = event["event"].as_str()?;
+        let aside = matches!(name, "waiting" | "reloaded");
+        (!aside).then(|| Some((name.to_string(), event["epoch"].as_u64()?)))?
+    });
+    events.filter(|(_, epoch)| *epoch > 0).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nor_deaf() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let told = dir.path().join("told");
+        let reigns = judge_lines("10 1 7\n15 2 8\n31 4 9\n");
+        let lines = |lines: &[(&str, u64)]| {
+            let lines: String = lines
+                .iter()
+                .map(|(event, epoch)| format!("{{\"event\":\"{event}\",\"epoch\":{epoch}}}\n"))
+                .collect();
+            std::fs::write(&told, lines).expect("a file");
+        };
+        lines(&[
+            ("ready", 1),
+            ("lost", 1),
+            ("starting", 3),
+            ("waiting", 1),
+            ("ready", 4),
+        ]);
+        assert_eq!(judge_told(&told, &reigns), [""; 0]);
+        assert_eq!(last_told(&told), Some(4));
+        for more in [("ready", 2), ("lost", 3), ("ready", 5)] {
+            lines(&[("ready", 4), more]);
+            assert_eq!(judge_told(&told, &reigns).len(), 1, "{more:?}");
+        }
+    }
 
     #[test]
     fn the_judge_is_not_blind() {

@@ -97,10 +97,13 @@ fn a_database_that_ends_takes_the_server_along_and_begins_with_a_pause() {
     };
     let setting = server.setting(&server.database());
     let lock = Lock::new();
-    let [host] = hosts::<1>(&lock, &setting);
+    let [host, other] = hosts::<2>(&lock, &setting);
     host.ok(&["init", "csnap"]);
     let supervisor = host.serve("csnap", &[]);
     host.until_owner("csnap");
+    // Who watches where no supervisor is looks at the database, and does not end with it.
+    let mut watch = other.run(&["watch", "csnap"], 0);
+    watch.stdout_line("event=ready kind=csnap instance=1 epoch=1 ");
     let pid: i32 = host
         .ok(&["address", "csnap"])
         .trim()
@@ -116,9 +119,11 @@ fn a_database_that_ends_takes_the_server_along_and_begins_with_a_pause() {
         "{:?}",
         down.elapsed()
     );
+    watch.stdout_line("event=suspect kind=csnap instance=1 epoch=1 ");
     server.start_again();
     let up = Instant::now();
     host.until_owner("csnap");
+    watch.stdout_line("event=ready kind=csnap instance=1 epoch=2 ");
     assert!(up.elapsed() > Duration::from_secs(2), "{:?}", up.elapsed());
     host.call(&["check", "csnap", "2"]).code(0);
     host.ok(&["stop", "csnap"]);

@@ -78,10 +78,10 @@ impl Watch {
     }
 
     /// The next event, or None after `timeout` or when `other` can be read. Epochs of an instance
-    /// never go back.
+    /// never go back. A lock that cannot be seen any more makes its server suspect, until it can.
     ///
     /// # Errors
-    /// If there is no supervisor here and the lock cannot be seen.
+    /// If there is no supervisor here and the lock could not be seen from the beginning.
     pub fn next(
         &mut self,
         other: Option<BorrowedFd<'_>>,
@@ -93,8 +93,11 @@ impl Watch {
             let now = Instant::now();
             if self.pending.is_empty() && self.look <= now {
                 self.look = now + LOOK;
-                for event in self.level()? {
-                    self.accept(event);
+                match self.level() {
+                    Ok(events) => events.into_iter().for_each(|event| self.accept(event)),
+                    // It was there: who follows an address waits until it is again.
+                    Err(error) if !self.last.is_empty() => self.suspect(&error),
+                    Err(error) => return Err(error),
                 }
             }
             if let Some(event) = self.pending.pop_front() {
@@ -151,6 +154,20 @@ impl Watch {
             last.is_none_or(|last| (last.event, last.epoch) != (event.event, event.epoch))
         };
         Ok(state.into_iter().filter(unknown).collect())
+    }
+
+    /// Says of each server that is thought to be there that nobody can tell.
+    fn suspect(&mut self, why: &Error) {
+        let there = |event: &&Event| matches!(event.event, What::Ready | What::Starting);
+        let doubtful = self.last.values().filter(there).map(|event| Event {
+            event: What::Suspect,
+            address: None,
+            reason: Some(why.to_string()),
+            ..event.clone()
+        });
+        for event in doubtful.collect::<Vec<_>>() {
+            self.accept(event);
+        }
     }
 
     fn accept(&mut self, event: Event) {

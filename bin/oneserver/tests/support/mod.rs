@@ -30,6 +30,11 @@ impl Lock {
     pub(crate) fn dir(&self) -> PathBuf {
         self.0.path().join("lock")
     }
+
+    /// What the directories of all hosts and of the lock are in.
+    pub(crate) fn whole(&self) -> &Path {
+        self.0.path()
+    }
 }
 
 pub(crate) struct Site {
@@ -37,6 +42,7 @@ pub(crate) struct Site {
     lockdir: PathBuf,
     /// The tables' database, if that is where the lock is.
     database: Option<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Site {
@@ -48,6 +54,7 @@ impl Site {
             root,
             lockdir: lock.dir(),
             database: None,
+            environment: Vec::new(),
         }
     }
 
@@ -57,6 +64,12 @@ impl Site {
             database: Some(setting.into()),
             ..Site::new(lock, name)
         }
+    }
+
+    /// Its programs get this, too.
+    pub(crate) fn with(mut self, environment: &[(&'static str, String)]) -> Site {
+        self.environment.extend_from_slice(environment);
+        self
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -83,6 +96,7 @@ impl Site {
         command.args(&arguments[end..]);
         command
             .env("NODETOOLS_ROOT", &self.root)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
         command
     }

@@ -7,7 +7,7 @@ mod standing;
 mod telling;
 mod term;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ use term::Term;
 const LOOK: Duration = Duration::from_secs(1);
 /// And at the end of a server, on kernels that do not tell that.
 const LOOK_FOR_END: Duration = Duration::from_millis(20);
+/// So much of what does not work is remembered.
+const TROUBLES: usize = 32;
 /// Children at a time: a waiter for each instance and a few more.
 const CHILDREN: usize = 1100;
 
@@ -113,7 +115,7 @@ fn supervise_with(
         told: BTreeMap::new(),
         seq: 0,
         unwritten: false,
-        trouble: String::new(),
+        trouble: BTreeSet::new(),
         last_words: String::new(),
         say,
         service,
@@ -150,10 +152,10 @@ struct Supervisor<'s> {
     /// The newest event of each instance.
     told: BTreeMap<u32, Event>,
     seq: u64,
-    /// The state could not be written: once more, and the next event may be far away.
+    /// What this host is to know could not be written: once more, and the next event may be far away.
     unwritten: bool,
-    /// What was said last of what does not work.
-    trouble: String,
+    /// What was said of what does not work.
+    trouble: BTreeSet<String>,
     /// Why the server has to end.
     last_words: String,
     say: &'s mut dyn FnMut(&Remark<'_>),
@@ -299,8 +301,14 @@ impl Supervisor<'_> {
         self.look_due = now + LOOK;
         let state: Vec<Event> = self.told.values().cloned().collect();
         self.board.catch_up_all(&state);
+        self.publish_again();
         if self.unwritten {
+            self.unwritten = false;
+            self.note_server();
             self.write_state();
+            if !self.unwritten {
+                self.trouble.clear();
+            }
         }
         if !self.control.in_place(&self.board.dir) {
             match Fifo::open(&self.board.dir, "control") {
@@ -313,8 +321,10 @@ impl Supervisor<'_> {
 
     /// Says once what does not work.
     fn trouble(&mut self, why: &str) {
-        if self.trouble != why {
-            self.trouble = why.to_string();
+        if self.trouble.len() >= TROUBLES {
+            self.trouble.clear();
+        }
+        if self.trouble.insert(why.to_string()) {
             (self.say)(&Remark::Trouble(why));
         }
     }

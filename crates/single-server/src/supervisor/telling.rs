@@ -4,7 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Phase, Remark, Supervisor};
 use crate::engine::Instance;
+use crate::error::Error;
 use crate::event::{Event, What};
+use crate::process::Process;
 
 impl Supervisor<'_> {
     /// Tells what happened here; it is the state from now on.
@@ -88,8 +90,22 @@ impl Supervisor<'_> {
     pub(super) fn write_state(&mut self) {
         let state: Vec<Event> = self.told.values().cloned().collect();
         let written = self.board.write_state(&state);
-        self.unwritten = written.is_err();
+        self.written(written);
+    }
+
+    /// What runs here, for who asks and for who comes after us.
+    pub(super) fn note_server(&mut self) {
+        let pid = match &self.phase {
+            Phase::In(term) => term.pid(),
+            Phase::Out(_) => 0,
+        };
+        let noted = self.board.note_server(Process::of(pid));
+        self.written(noted);
+    }
+
+    fn written(&mut self, written: Result<(), Error>) {
         if let Err(error) = written {
+            self.unwritten = true;
             self.trouble(&error.to_string());
         }
     }

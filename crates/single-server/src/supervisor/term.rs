@@ -11,7 +11,6 @@ use super::{LOOK, LOOK_FOR_END, Phase, Supervisor, Task};
 use crate::engine::Seat;
 use crate::event;
 use crate::incarnation::{Incarnation, Said};
-use crate::process::Process;
 use crate::service::Standing;
 
 /// Ends by itself within this time count together.
@@ -32,6 +31,8 @@ pub(super) struct Term {
     life: Life,
     epoch: u64,
     address: Option<String>,
+    /// The server is ready, and where it is could not be published yet.
+    unpublished: Option<String>,
     check: Check,
 }
 
@@ -74,6 +75,7 @@ impl Term {
             life: Life::Renewing,
             epoch: 0,
             address: None,
+            unpublished: None,
             check: Check {
                 running: None,
                 due: Instant::now(),
@@ -139,6 +141,7 @@ impl Supervisor<'_> {
         }
         term.epoch = epoch;
         term.address = None;
+        term.unpublished = None;
         term.check.failed = 0;
         term.check.due = Instant::now();
         let instance = term.instance;
@@ -147,11 +150,8 @@ impl Supervisor<'_> {
         match launched {
             Ok(incarnation) => {
                 let until = Instant::now() + self.service.start_timeout;
-                let process = Process::of(incarnation.pid());
                 term.life = Life::Starting(incarnation, until);
-                if let Err(error) = self.board.note_server(process) {
-                    self.trouble(&error.to_string());
-                }
+                self.note_server();
                 self.tell(instance, event::What::Starting, epoch, None, None);
             }
             Err(error) => self.crashed(&error.to_string(), false),
@@ -343,10 +343,12 @@ impl Supervisor<'_> {
         let Phase::In(term) = &mut self.phase else {
             return;
         };
-        // Before anybody is told.
+        // Before anybody is told. That it does not work is not the server's fault: a full disk.
         if let Err(error) = term.seat.publish(address, &self.host) {
-            return self.crashed(&error.to_string(), false);
+            term.unpublished = Some(address.to_string());
+            return self.trouble(&error.to_string());
         }
+        term.unpublished = None;
         let life = std::mem::replace(&mut term.life, Life::Renewing);
         if let Life::Starting(incarnation, _) = life {
             term.life = Life::Serving(incarnation);
@@ -356,6 +358,15 @@ impl Supervisor<'_> {
             self.tell(instance, event::What::Ready, epoch, Some(address), None);
         } else {
             term.life = life;
+        }
+    }
+
+    /// As long as the server may take to be ready.
+    pub(super) fn publish_again(&mut self) {
+        if let Phase::In(term) = &self.phase
+            && let (Life::Starting(..), Some(address)) = (&term.life, term.unpublished.clone())
+        {
+            self.ready(&address);
         }
     }
 
@@ -431,9 +442,7 @@ impl Supervisor<'_> {
         };
         let (instance, epoch) = (term.instance, term.epoch);
         let why = std::mem::take(&mut self.last_words);
-        if let Err(error) = self.board.note_server(None) {
-            self.trouble(&error.to_string());
-        }
+        self.note_server();
         // Unless there was none: told to give the lock up when it had just been granted.
         if epoch > 0
             && self
