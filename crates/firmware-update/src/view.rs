@@ -121,7 +121,8 @@ fn counts(
         "{good} done, {failed} failed, {} going on",
         nodes.len() - good - failed
     );
-    if let Some(began) = began {
+    // While none is sent to, a rate would only fall.
+    if let (Some(began), true) = (began, of(State::Upload) > 0) {
         let elapsed = journal::now().saturating_sub(began).max(1);
         let rate = sent as f64 * 1000.0 / elapsed as f64;
         if sent < total && rate > 1.0 {
