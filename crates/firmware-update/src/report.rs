@@ -95,6 +95,7 @@ pub fn page(
         PARTS.map(|(class, word, _)| format!("<span><svg><rect class=\"{class}\" width=\"14\" height=\"14\" rx=\"3\"/></svg>{word}</span>")).concat(),
         id = text(id),
     );
+    reasons(&mut page, &bad);
     for (title, class, nodes) in [("Not done", "bad", bad), ("Done", "good", good)] {
         if nodes.is_empty() {
             continue;
@@ -112,6 +113,51 @@ pub fn page(
     }
     page.push_str("</body></html>\n");
     page
+}
+
+/// Of many that failed: each reason once, with how many and which.
+fn reasons(page: &mut String, bad: &[&Node]) {
+    let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for node in bad {
+        let alike = reasons.entry(without_address(&node.why)).or_default();
+        alike.push(&node.node);
+    }
+    if reasons.len() == bad.len() {
+        return;
+    }
+    let mut reasons: Vec<(String, Vec<&str>)> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, nodes)| std::cmp::Reverse(nodes.len()));
+    page.push_str("<h2>Why not</h2>\n<table><tr><th>Nodes</th><th>Why</th><th>Which</th></tr>\n");
+    for (why, nodes) in reasons {
+        let _ = writeln!(
+            page,
+            "<tr class=\"bad\"><td class=\"n\">{}</td><td class=\"w\">{}</td><td class=\"w\">{}</td></tr>",
+            nodes.len(),
+            text(&why),
+            text(&noderange::fold(nodes))
+        );
+    }
+    page.push_str("</table>\n");
+}
+
+/// `BMC ADDRESS: what` as `BMC: what`: the address is each node's own.
+fn without_address(why: &str) -> String {
+    let mut parts = why.split("BMC ");
+    let mut alike = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        alike.push_str("BMC");
+        match part.split_once(": ") {
+            Some((address, rest)) if !address.contains(' ') => {
+                alike.push_str(": ");
+                alike.push_str(rest);
+            }
+            _ => {
+                alike.push(' ');
+                alike.push_str(part);
+            }
+        }
+    }
+    alike
 }
 
 fn row(page: &mut String, node: &Node, class: &str, begin: u64, end: u64) {
@@ -191,6 +237,37 @@ mod tests {
     use crate::node::Node;
     use crate::plan::{Goal, Options, Plan};
     use crate::state::State;
+
+    #[test]
+    fn many_that_failed_are_told_by_their_reasons() {
+        let node = |name: &str, why: &str| {
+            let mut node = Node::new(name, 1);
+            node.state = State::Failed;
+            node.why = why.into();
+            (name.to_string(), node)
+        };
+        let plan = Plan {
+            goal: Goal::Upload,
+            images: Vec::new(),
+            nodes: Vec::new(),
+            options: Options::default(),
+        };
+        let mut nodes = BTreeMap::from([
+            node("n1", "BMC 10.0.0.1: cannot be reached: no route"),
+            node("n2", "BMC 10.0.0.2: cannot be reached: no route"),
+            node("n3", "the BMC came back with the old version 1.0"),
+        ]);
+        let page_of = |nodes: &BTreeMap<String, Node>| page(&plan, nodes, "1", 0, 1);
+        let shown = page_of(&nodes);
+        let row = "<td class=\"n\">2</td><td class=\"w\">BMC: cannot be reached: no route</td><td class=\"w\">n[1-2]</td>";
+        assert!(shown.contains(row), "{shown}");
+        assert!(shown.contains(
+            "<td class=\"w\">the BMC came back with the old version 1.0</td><td class=\"w\">n3</td>"
+        ));
+        // Where each has a reason of its own, the list says it all.
+        nodes.remove("n2");
+        assert!(!page_of(&nodes).contains("Why not"));
+    }
 
     #[test]
     fn what_bmcs_say_stays_text_and_failures_come_first() {
