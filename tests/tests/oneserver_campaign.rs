@@ -103,7 +103,8 @@ impl Arena {
         for at in 0..count {
             arena.start(at);
         }
-        for at in 0..if mutant.is_some() { 0 } else { WATCHED } {
+        let watched = if mutant.is_some() { 0 } else { WATCHED };
+        for at in 0..watched {
             let told = std::fs::File::create(arena.at(&format!("told{at}"))).expect("a file");
             let mut command = arena.oneserver(at, &["watch", "csnap", "--json"]);
             let watching = command.stdout(told).spawn().expect("oneserver watch");
