@@ -29,4 +29,6 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ImageCommand,
     },
+    /// Serve an image to the nodes that load it; osload starts this by itself
+    Serve(crate::serve::Args),
 }

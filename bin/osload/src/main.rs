@@ -2,6 +2,7 @@
 
 mod args;
 mod image;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -16,5 +17,6 @@ fn main() -> ExitCode {
 fn osload(args: Args) -> anyhow::Result<u8> {
     match &args.command {
         Command::Image { command } => image::image(command, args.json),
+        Command::Serve(args) => serve::serve(args),
     }
 }

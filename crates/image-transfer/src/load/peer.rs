@@ -8,6 +8,7 @@ use disk_image::longest_stored;
 use nix::sys::epoll::Epoll;
 
 use super::Load;
+use super::server::UNWRITTEN;
 use crate::bits::Bits;
 use crate::http::{Ask, Exchange, Failure};
 use crate::protocol::{self, NEWS, PEERS};
@@ -139,7 +140,9 @@ impl Load {
         self.random.shuffle(&mut tokens);
         for token in tokens {
             self.ask_news(token, now);
-            self.ask_frame(token, now);
+            if self.ready.len() <= UNWRITTEN {
+                self.ask_frame(token, now);
+            }
         }
     }
 

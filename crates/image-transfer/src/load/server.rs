@@ -22,6 +22,9 @@ const LOOKED_AT: usize = 4_096;
 /// After so many offers that the server did not like it is to give any of them.
 const MODEST: u32 = 3;
 
+/// With more frames than that still to be written nothing is asked for.
+pub(super) const UNWRITTEN: usize = 2;
+
 /// How long the server may think: others may be before us.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -143,6 +146,10 @@ impl Load {
     pub(super) fn ask_server(&mut self, now: Instant) -> Result<(), Error> {
         if self.server.tell.may(now) {
             self.tell(now)?;
+        }
+        // What it gives to a node that cannot write it down is missing elsewhere.
+        if self.ready.len() > UNWRITTEN {
+            return Ok(());
         }
         // With peers one frame at a time: each is to leave the server quickly, for one of us.
         let lines = if self.peers.is_empty() { 2 } else { 1 };
@@ -317,7 +324,9 @@ impl Load {
             self.server.line_mut(token).pause(now, pause);
             return Ok(());
         };
-        self.server.modest = 0;
+        // Who had to insist may do so again soon: whoever had that frame is slow with others as well.
+        let insisted = self.server.modest >= MODEST;
+        self.server.modest = if insisted { MODEST - 1 } else { 0 };
         self.take(index, reply.body, None).map(|_| ())
     }
 
