@@ -9,6 +9,7 @@ mod host;
 pub mod links;
 mod node;
 mod process;
+mod rack;
 pub mod strace;
 pub mod sysfs;
 
@@ -16,4 +17,5 @@ pub use cluster::{Boot, Cluster};
 pub use host::Host;
 pub use node::{Node, adapters_xml, report_xml};
 pub use process::{Finished, Running, program};
+pub use rack::Rack;
 pub use simulators::parts;

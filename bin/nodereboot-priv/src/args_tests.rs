@@ -52,7 +52,27 @@ fn the_second_entry_has_options_of_its_own() {
         (request.program, &request.options[..]),
         (Program::Osload, &["-irhel9-x86_64".to_string()][..])
     );
+    assert_eq!(
+        run(&[
+            "--osload",
+            "n1",
+            "--disk",
+            "a=serial:S 1",
+            "-o",
+            "stall=9",
+            "-z",
+            "2"
+        ])
+        .options,
+        ["--disk=a=serial:S 1", "-ostall=9", "-z2"]
+    );
     for words in [
+        ["--osload", "n1", "-s"],
+        ["--osload", "n1", "-ofoo"],
+        ["--osload", "n1", "--disk=sda"],
+        ["--osload", "n1", "--disk=name:sda"],
+        ["--osload", "n1", "--disk=../a=serial:1"],
+        ["--osload", "n1", "--disk=serial:\n"],
         ["--osload", "n1", "-k"],
         ["n1", "--osload", "-w"],
         ["--osload", "n1", "-i/etc/shadow"],

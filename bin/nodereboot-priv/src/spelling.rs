@@ -15,6 +15,8 @@ pub(crate) enum Value {
     Limit,
     /// Names as nodes and images have them, separated by commas.
     Names,
+    /// `IMAGE=KIND:NUMBER`, or without the image: a disk.
+    Disk,
 }
 
 /// An option: its letter, its long name, its value.
@@ -54,16 +56,29 @@ pub(crate) const NODEREBOOT: &[Spelling] = &[
 /// osload's.
 pub(crate) const OSLOAD: &[Spelling] = &[
     (Some('F'), None, Value::None),
+    (Some('P'), None, Value::None),
+    (Some('R'), None, Value::None),
+    (Some('V'), Some("verbose"), Value::None),
+    (Some('c'), None, Value::None),
+    (Some('d'), None, Value::None),
     (Some('i'), None, Value::Names),
+    (Some('m'), None, Value::Names),
+    (Some('o'), None, Value::Limit),
+    (Some('p'), None, Value::Names),
     (Some('r'), None, Value::None),
-    (Some('s'), None, Value::None),
-    (Some('V'), None, Value::None),
     (Some('w'), None, Value::None),
+    (Some('z'), None, Value::OneOf(&["0", "1", "2"])),
+    (None, Some("disk"), Value::Disk),
     (None, Some("dry-run"), Value::None),
     (None, Some("fanout"), Value::Number),
     (None, Some("json"), Value::None),
+    (None, Some("max-fail"), Value::Share),
     (None, Some("max-nodes"), Value::Number),
+    (None, Some("overwrite"), Value::Names),
     (None, Some("status-more"), Value::None),
+    (None, Some("strict"), Value::None),
+    (None, Some("timeout"), Value::Number),
+    (None, Some("wait-time"), Value::Number),
 ];
 
 impl Value {
@@ -80,6 +95,20 @@ impl Value {
                     && is_number(seconds)
             }),
             Value::Names => text.split(',').all(is_name),
+            Value::Disk => {
+                let (image, disk) = match text.split_once('=') {
+                    Some((image, disk)) if !image.contains(':') => (Some(image), disk),
+                    _ => (None, text),
+                };
+                let number = disk
+                    .split_once(':')
+                    .filter(|(kind, _)| matches!(*kind, "serial" | "wwn"));
+                image.is_none_or(is_name)
+                    && number.is_some_and(|(_, number)| {
+                        (1..=128).contains(&number.len())
+                            && number.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+                    })
+            }
         }
     }
 }

@@ -3,13 +3,16 @@
 use clap::{Parser, Subcommand};
 
 use crate::image::args::Command as ImageCommand;
+use crate::load::args::Load;
 
 /// Keeps disk images, and loads them onto nodes' disks.
 #[derive(Debug, Parser)]
 #[command(name = "osload", version = program::VERSION, disable_version_flag = true, disable_help_flag = true, disable_help_subcommand = true, propagate_version = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) load: Load,
     /// Print one JSON object per line
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -2,9 +2,12 @@
 
 mod args;
 mod image;
+mod load;
 mod serve;
 
 use std::process::ExitCode;
+
+use program::Usage;
 
 use args::{Args, Command};
 
@@ -15,8 +18,14 @@ fn main() -> ExitCode {
 }
 
 fn osload(args: Args) -> anyhow::Result<u8> {
+    if args.command.is_some() && args.load.is_given() {
+        let why = "image, serve: what belongs to loading does not go with them";
+        return Err(Usage(why.to_string()).into());
+    }
     match &args.command {
-        Command::Image { command } => image::image(command, args.json),
-        Command::Serve(args) => serve::serve(args),
+        Some(Command::Image { command }) => image::image(command, args.json),
+        Some(Command::Serve(args)) => serve::serve(args),
+        None if args.load.list => image::image(&image::args::Command::List, args.json),
+        None => load::load(&args.load, args.json),
     }
 }

@@ -70,7 +70,8 @@ pub(crate) fn serve(args: &Args) -> anyhow::Result<u8> {
     Ok(exit::DONE)
 }
 
-fn close_stdout() -> nix::Result<()> {
+/// Whoever reads it goes on.
+pub(crate) fn close_stdout() -> nix::Result<()> {
     let null = nix::fcntl::open(
         "/dev/null",
         nix::fcntl::OFlag::O_WRONLY,

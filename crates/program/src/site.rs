@@ -17,6 +17,8 @@ pub struct Site {
     pub bmc_old_tls: Option<String>,
     /// `images`: the directory of the disk images.
     pub images: Option<PathBuf>,
+    /// `max-loads`: disks that are loaded at a time, at most; no limit without it.
+    pub max_loads: Option<usize>,
 }
 
 /// A file that cannot be used; nothing is done then, rather than without what it says.
@@ -106,11 +108,15 @@ impl Site {
         match key {
             "bmc-ca" if value.starts_with('/') => self.bmc_ca = Some(value.into()),
             "images" if value.starts_with('/') => self.images = Some(value.into()),
+            "max-loads" => match value.parse() {
+                Ok(most) if most > 0 => self.max_loads = Some(most),
+                _ => return Err(format!("{key}: {value}: is no number of nodes")),
+            },
             "bmc-ca" | "images" => return Err(format!("{key}: {value}: is no absolute path")),
             "bmc-old-tls" => self.bmc_old_tls = Some(value.to_string()),
             _ => {
                 return Err(format!(
-                    "{key}: no such setting (bmc-ca, bmc-old-tls, images)"
+                    "{key}: no such setting (bmc-ca, bmc-old-tls, images, max-loads)"
                 ));
             }
         }
@@ -128,9 +134,10 @@ mod tests {
 
     #[test]
     fn settings_and_comments() {
-        let text = "# ours\n\n bmc-ca = /etc/pki/bmc ca.pem \nbmc-old-tls=rack1,n[3-9]\nimages = /big/images";
+        let text = "# ours\n\n bmc-ca = /etc/pki/bmc ca.pem \nbmc-old-tls=rack1,n[3-9]\nimages = /big/images\nmax-loads = 64";
         let site = Site::parse(text).unwrap();
         assert_eq!(site.image_dir().to_str(), Some("/big/images"));
+        assert_eq!(site.max_loads, Some(64));
         assert_eq!(site.bmc_ca.unwrap().to_str(), Some("/etc/pki/bmc ca.pem"));
         assert_eq!(site.bmc_old_tls.as_deref(), Some("rack1,n[3-9]"));
         assert_eq!(Site::parse("#\n"), Ok(Site::default()));
@@ -144,6 +151,8 @@ mod tests {
             ("bmc-ca =", 1, "no value"),
             ("bmc-ca = ca.pem", 1, "absolute"),
             ("images = images", 1, "absolute"),
+            ("max-loads = 0", 1, "is no number"),
+            ("max-loads = -1", 1, "is no number"),
             ("bmc-old-tls = a\nbmc-old-tls = b", 2, "twice"),
         ] {
             let (at, why) = Site::parse(text).unwrap_err();
