@@ -1,7 +1,7 @@
 //! Both ends of image-transfer alone: no tables, no disk, no claim.
 //!
-//! `load_agent serve PREFIX ADDRESS:PORT [RATE]` serves the image in PREFIX.json and PREFIX.frames to
-//! everybody and prints `ready ADDRESS:PORT`.
+//! `load_agent serve PREFIX ADDRESS:PORT [RATE]` serves the image in PREFIX.json and PREFIX.frames, and the
+//! order in PREFIX.order, to everybody, and prints `ready ADDRESS:PORT`.
 //!
 //! `load_agent load PREFIX SERVER FILE peers|alone` writes it into FILE, reads that back, prints one line
 //! of JSON and goes on handing frames on until its standard input ends.
@@ -30,11 +30,13 @@ fn main() {
     }
 }
 
-struct Anybody;
+/// The order, if there is one.
+struct Anybody(Option<Vec<u8>>);
 
 impl Gate for Anybody {
     fn order(&mut self, _: IpAddr, _: &str) -> Result<Vec<u8>, Refusal> {
-        Err(Refusal::Missing("no orders here".into()))
+        let order = self.0.clone();
+        order.ok_or_else(|| Refusal::Missing("there is no order".into()))
     }
 
     fn image(&mut self, _: IpAddr) -> Result<(), Refusal> {
@@ -59,6 +61,7 @@ fn serve(prefix: &str, address: &str, rate: Option<u64>) {
         ..Limits::default()
     };
     let mut server = ImageServer::new(listener, limits, image, &manifest).expect("a server");
+    let mut gate = Anybody(std::fs::read(format!("{prefix}.order")).ok());
     println!("ready {}", server.address().expect("an address"));
     loop {
         let now = Instant::now();
@@ -66,7 +69,7 @@ fn serve(prefix: &str, address: &str, rate: Option<u64>) {
         let left = due.saturating_duration_since(now) + Duration::from_millis(1);
         let mut polled = [PollFd::new(server.as_fd(), PollFlags::POLLIN)];
         poll(&mut polled, PollTimeout::try_from(left).expect("short")).expect("poll");
-        server.turn(&mut Anybody).expect("a turn");
+        server.turn(&mut gate).expect("a turn");
     }
 }
 

@@ -235,7 +235,7 @@ impl Load {
 
     fn sleep(&self, until: Instant, now: Instant) -> Result<(), Error> {
         let door = self.door.as_ref();
-        let due = [Some(until), self.due(), door.and_then(Server::due)];
+        let due = [Some(until), self.due(now), door.and_then(Server::due)];
         let due = due.into_iter().flatten().min().unwrap_or(until);
         let left = due.saturating_duration_since(now) + Duration::from_millis(1);
         let mut polled = vec![PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];

@@ -22,6 +22,9 @@ const LOOKED_AT: usize = 4_096;
 /// How long a frame's first byte may take: others may be before us.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How often to look for what is late.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Between two looks at what is new: more comes with each.
 const NEWS_PAUSE: Duration = Duration::from_millis(50);
 
@@ -76,9 +79,10 @@ impl Peer {
         self.news_not_before = Some(at);
     }
 
-    fn dues(&self) -> impl Iterator<Item = Instant> {
+    /// A time that has passed was used, or there was nothing to use it for.
+    fn dues(&self, now: Instant) -> impl Iterator<Item = Instant> {
         let one = |exchange: &Exchange, not_before: Option<Instant>| match exchange.is_idle() {
-            true => not_before,
+            true => not_before.filter(|at| *at > now),
             false => exchange.due(),
         };
         let frames = one(&self.frames, self.not_before);
@@ -89,9 +93,11 @@ impl Peer {
 
 impl Load {
     /// When something is to be done, events or not.
-    pub(super) fn due(&self) -> Option<Instant> {
-        let peers = self.peers.values().flat_map(Peer::dues);
-        peers.chain(self.server.due()).min()
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        let peers = self.peers.values().flat_map(|peer| peer.dues(now));
+        // What is late is nobody's event.
+        let look = (!self.got.is_full()).then(|| now + LOOK);
+        peers.chain(self.server.due(now)).chain(look).min()
     }
 
     /// Connections whose answers are overdue.

@@ -99,11 +99,11 @@ impl ServerSide {
         self.done == Done::Said
     }
 
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         let lines = self.picks.iter().chain([&self.tell]);
         lines
             .filter_map(|line| match line.exchange.is_idle() {
-                true => line.not_before,
+                true => line.not_before.filter(|at| *at > now),
                 false => line.exchange.due(),
             })
             .min()

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use disk_image::{Frame, Hasher, Manifest, Partitions, Source};
+use disk_image::order::{Order, Wanted, Zero};
+use disk_image::{Digest, Frame, Hasher, Manifest, Partitions, Source};
 use scenarios::links::Links;
 use scenarios::{parts, program};
+
+use crate::measure;
 
 const MIB: u64 = 1 << 20;
 
@@ -35,13 +38,19 @@ pub(crate) fn run() {
         .expect("a directory");
     let prefix = dir.path().join("image");
     let stored = image(&prefix);
+    // What checking takes by itself, with the machine as it is.
+    let digest = [
+        "sha256sum".to_string(),
+        prefix.with_extension("frames").display().to_string(),
+    ];
+    let floor = measure::cost(&digest, dir.path()).cpu / (stored as f64 / 1e9);
     let mut base = None;
     for count in NODES {
         let run = ours(dir.path(), &prefix, count);
         let base = *base.get_or_insert(run.seconds);
         let object = stored as f64;
         println!(
-            "image to {count} nodes: {:.2} of one node ({:.1} s): {:.2} times from the server, {:.2} of it in vain, CPU {:.2} s a GB, {:.0} MiB at most",
+            "image to {count} nodes: {:.2} of one node ({:.1} s): {:.2} times from the server, {:.2} of it in vain, CPU {:.1} s a GB (sha256sum alone: {floor:.1}), {:.0} MiB at most",
             run.seconds / base,
             run.seconds,
             run.from_server / object,
@@ -51,6 +60,17 @@ pub(crate) fn run() {
         );
     }
     let base = base.expect("one node");
+    let alone = agents(dir.path(), &prefix, 1);
+    let several = agents(dir.path(), &prefix, BESIDE);
+    println!(
+        "osload-agent on {BESIDE} nodes, its disk read back: {:.2} of one node ({:.1} s, {:.1} s), CPU {:.1} s a GB (sha256sum twice: {:.1}), {:.0} MiB at most",
+        several.seconds / alone.seconds,
+        several.seconds,
+        alone.seconds,
+        several.cpu / (stored as f64 / 1e9) / BESIDE as f64,
+        2.0 * floor,
+        several.memory
+    );
     let plain_one = plain(dir.path(), &prefix, 1);
     let plain = plain(dir.path(), &prefix, BESIDE);
     println!(
@@ -163,6 +183,64 @@ fn ours(dir: &Path, prefix: &Path, count: usize) -> Run {
         drop(node.0.stdin.take());
         assert!(node.0.wait().expect("wait").success());
         std::fs::remove_file(file).expect("remove");
+    }
+    run
+}
+
+/// The real agent, writing into files.
+fn agents(dir: &Path, prefix: &Path, count: usize) -> Run {
+    let manifest = std::fs::read(prefix.with_extension("json")).expect("a manifest");
+    let nonce = "ab".repeat(16);
+    let wanted = Wanted {
+        name: "image".into(),
+        manifest: Manifest::digest(&manifest),
+        disk: None,
+    };
+    let order = Order::new(&nonce, vec![wanted], Vec::new(), Zero::Nothing, 3600);
+    let order = order.and_then(|order| order.to_bytes()).expect("an order");
+    std::fs::write(prefix.with_extension("order"), &order).expect("write");
+    let links = Links::new(count + 1, Some(RATE));
+    let (_server, address) = serve(&links, prefix);
+    let file = |number: usize| dir.join(format!("disk{number}"));
+    let began = Instant::now();
+    let mut nodes: Vec<Ended> = (1..=count)
+        .map(|number| {
+            let disk = File::create(file(number)).expect("a file");
+            disk.set_len(SIZE).expect("a length");
+            let own = std::env::current_exe().expect("own path");
+            let mut command = links.command(number, own);
+            command.arg(measure::ALONE).arg(program("osload-agent"));
+            command.args(["--no-report", "--return", "--foreground", "--nonce", &nonce]);
+            command.args(["--images", &address, "--order"]);
+            command.arg(Digest::of(&order).to_string());
+            command.arg("--device").arg(file(number));
+            command.stderr(Stdio::null());
+            Ended(command.stdout(Stdio::piped()).spawn().expect("start"))
+        })
+        .collect();
+    let mut run = Run {
+        seconds: 0.0,
+        from_server: 0.0,
+        in_vain: 0.0,
+        cpu: 0.0,
+        memory: 0.0,
+    };
+    for node in &mut nodes {
+        let mut said = String::new();
+        let out = node.0.stdout.as_mut().expect("stdout");
+        out.read_to_string(&mut said).expect("what it took");
+        assert!(
+            node.0.wait().expect("wait").success(),
+            "osload-agent failed"
+        );
+        let mut words = said.split_whitespace().map(|word| word.parse::<f64>());
+        let mut next = || words.next().expect("two words").expect("a number");
+        run.cpu += next();
+        run.memory = run.memory.max(next());
+        run.seconds = began.elapsed().as_secs_f64();
+    }
+    for number in 1..=count {
+        std::fs::remove_file(file(number)).expect("remove");
     }
     run
 }
