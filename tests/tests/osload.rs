@@ -385,6 +385,91 @@ fn two_loads_and_a_reboot_at_once_and_nobody_waits_for_failed_nodes() {
     assert_over(&rack);
 }
 
+#[test]
+fn in_the_background_it_goes_on_and_whoever_started_it_is_told_what_cannot_work() {
+    if !is_root() {
+        return;
+    }
+    let image = disk(4, 1);
+    let rack = rack(1, &image);
+    let refused = rack.run("osload", &["-s", "-i", "other", "n1"]);
+    refused.code(3);
+    assert!(refused.stderr.contains("other"), "{}", refused.stderr);
+    let started = rack.run("osload", &["-s", "-i", "img", "n1", "-w", "-R"]);
+    started.code(2);
+    let started = rack.run("osload", &["-s", "-i", "img", "n1"]);
+    started.code(0);
+    assert!(
+        started.stderr.contains("started, process "),
+        "{}",
+        started.stderr
+    );
+    rack.wait_until("n1 boots from its disk", || rack.booted(1).len() == 2);
+    rack.wait_until("its claim is gone", || rack.cluster.claims().is_empty());
+    assert!(fs::read(rack.disk(1)).unwrap() == image);
+}
+
+#[test]
+fn who_switches_power_himself_gets_nodes_that_are_only_armed() {
+    if !is_root() {
+        return;
+    }
+    let rack = rack(1, &disk(4, 1));
+    let mut run = rack.start("osload", &["-r", "-i", "img", "n1", "-V"]);
+    run.stderr_line("n1: armed");
+    assert!(
+        chain(&rack, "n1").contains(GENESIS),
+        "{}",
+        chain(&rack, "n1")
+    );
+    run.signal(Signal::SIGTERM);
+    run.finish().code(1);
+    assert_eq!(rack.booted(1), [""; 0]);
+    // Nothing was written: it goes where it went before.
+    assert!(
+        !chain(&rack, "n1").contains(GENESIS),
+        "{}",
+        chain(&rack, "n1")
+    );
+    assert_over(&rack);
+}
+
+#[test]
+fn a_verdict_that_comes_when_its_osload_is_dead_is_kept_and_moves_nothing() {
+    if !is_root() {
+        return;
+    }
+    let rack = rack(1, &disk(4, 1));
+    rack.boots(1, "sleep 1000");
+    let mut run = rack.start("osload", &["-i", "img", "n1", "-V"]);
+    run.stderr_line("n1: booting into genesis");
+    let nonce = rack.handed(1, "NODETOOLS_NONCE");
+    run.signal(Signal::SIGKILL);
+    run.finish();
+    // Leave to write is not given any more; how it ended is news.
+    let asks = format!(
+        "<xcatrequest><command>osload</command><action>setup</action><nonce>{nonce}</nonce>\
+         <disk image='img' name='sda' size='1'/></xcatrequest>\n"
+    );
+    let answer = says(&rack, 1, &asks).stdout;
+    assert!(answer.contains("its osload has ended"), "{answer}");
+    let answer = says(&rack, 1, &verdict(&nonce)).stdout;
+    assert!(
+        answer.contains("<serverdone>") && !answer.contains("<error>"),
+        "{answer}"
+    );
+    let kept = rack.cluster.spool().join("loads/n1");
+    rack.wait_until("it is kept", || kept.exists());
+    assert_eq!(rack.cluster.waiting(), [""; 0], "nobody is held up by it");
+    assert!(chain(&rack, "n1").contains(GENESIS));
+    assert_eq!(rack.booted(1), [GENESIS]);
+    // The next run begins anew, with another number.
+    rack.boots(1, &rack.agent(1));
+    rack.run("osload", &["-i", "img", "n1"]).code(0);
+    assert_ne!(rack.handed(1, "NODETOOLS_NONCE"), nonce);
+    assert_over(&rack);
+}
+
 /// Where osload is killed: when a file is there, or a node has said something.
 #[test]
 fn killed_at_any_step_it_leaves_nothing_running_and_no_half_of_a_disk_to_boot() {
@@ -393,10 +478,6 @@ fn killed_at_any_step_it_leaves_nothing_running_and_no_half_of_a_disk_to_boot() 
     }
     let image = disk(16, 1);
     type When = fn(&Rack) -> bool;
-    let progress = |rack: &Rack| -> bool {
-        let dir = rack.cluster.path("var/lib/xcat-nodetools/osload/progress");
-        fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
-    };
     fn claimed(rack: &Rack) -> bool {
         !rack.cluster.claims().is_empty()
     }
@@ -428,7 +509,6 @@ fn killed_at_any_step_it_leaves_nothing_running_and_no_half_of_a_disk_to_boot() 
         rack.wait_until(step, || reached(&rack));
         run.signal(Signal::SIGKILL);
         run.finish();
-        let _ = progress(&rack);
         // Without its claim the agent has no leave to write, and ends; nothing reboots it.
         rack.wait_until("the agent has ended", || !rack.is_on(1));
         assert!(rack.booted(1).len() <= 1, "{step}: {:?}", rack.booted(1));

@@ -316,3 +316,38 @@ fn no_secret_is_in_an_argument_or_a_variable() {
     assert!(!log.contains(SECRET), "{log}");
     assert!(!format!("{ended:?}").contains(SECRET));
 }
+
+#[test]
+fn a_user_loads_disks_of_what_policy_gives_for_osload() {
+    if !parts() {
+        return;
+    }
+    let cluster = Cluster::new();
+    let lib = cluster.dir.path().join("lib");
+    std::fs::create_dir(&lib).expect("lib");
+    let store = disk_image::Store::open(&lib.join("images"), &lib.join("osload/orders"));
+    let disk = vec![1; 1 << 20];
+    disk_image::testing::put(&store.expect("store"), "img", &disk, 1 << 20).expect("an image");
+    let load = |nodes: &str| {
+        let words = ["-i", "img", nodes, "--dry-run", "-z", "1", "-o", "stall=9"];
+        cluster.run(&["osload"], &["osload"], &words)
+    };
+    // To reboot nodes is another matter than to overwrite their disks: no row names osload, and none
+    // allows what it comes to.
+    let ended = load("n1");
+    ended.code(3);
+    assert!(ended.stderr.contains("not permitted"), "{ended:?}");
+    let row = "#priority,name,commands,noderange,rule\n6.1,alice,osload,rack1,allow\n";
+    let dumps = tempfile::tempdir().expect("a directory");
+    std::fs::write(dumps.path().join("policy.csv"), row).expect("a table");
+    let tables = Tables::open(&Location::sqlite(cluster.dir.path().join("tables")));
+    tables.expect("tables").load(dumps.path()).expect("policy");
+    let ended = load("rack1");
+    ended.code(0);
+    assert!(ended.stdout.contains("n1: would load img ("), "{ended:?}");
+    assert!(ended.stdout.contains("n2: would load img ("), "{ended:?}");
+    let ended = load("n1,n3");
+    ended.code(3);
+    assert!(ended.stderr.contains("not permitted"), "{ended:?}");
+    assert!(!cluster.calls().contains("off"), "{}", cluster.calls());
+}

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use node_reboot::privileged::{self, Reading};
-use node_reboot::{Caller, Handle, Options, Plan, Refused, Request};
+use node_reboot::{Caller, Handle, Heard, Options, Plan, Refused, Request};
 use program::{Interrupt, Usage, complain};
 use std::os::fd::AsFd;
 use xcat_tables::{Location, Tables};
@@ -107,20 +107,13 @@ fn follow(
 ) -> anyhow::Result<u8> {
     // From here on a signal ends the run in the orderly way.
     let interrupt = Interrupt::new().context("signals")?;
-    let mut handle = start()?;
-    while !handle.is_ended() {
-        let ready = handle
-            .wait_for(&[interrupt.as_fd()], None)
-            .context("waiting")?;
-        if !ready.is_empty() && interrupt.take() {
-            handle.cancel();
-        }
-        let settled = handle.poll_results();
-        handle
-            .poll_notes()
-            .iter()
-            .for_each(|note| speaker.note(note));
-        settled.iter().for_each(|result| speaker.settled(result));
-    }
-    speaker.finish(&handle.finish())
+    let handle = start()?;
+    let said = &mut |heard: Heard<'_>| match heard {
+        Heard::Note(note) => speaker.note(note),
+        Heard::Settled(result) => speaker.settled(result),
+    };
+    let results = handle
+        .follow(interrupt.as_fd(), || interrupt.take(), said)
+        .context("waiting")?;
+    speaker.finish(&results)
 }

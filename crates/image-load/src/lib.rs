@@ -26,7 +26,7 @@ use xcat_tables::Tables;
 
 pub use disk_image::order::{DiskChoice, Zero};
 pub use error::Refused;
-pub use node_reboot::{Caller, Handle, MaxFail, NodeResult, Results, Status, wait};
+pub use node_reboot::{Caller, Handle, Heard, MaxFail, NodeResult, Results, Status, wait};
 pub use plan::Plan;
 pub use request::{Choice, FANOUT, Options, Request, SET_UP, STALL, WAIT};
 pub use words::words;

@@ -334,7 +334,11 @@ impl Run {
             && node.place == Place::Starting
         {
             node.enter(Place::Booting);
-            self.note(format!("{name}: booting into genesis"));
+            let how = match self.plan.options.power {
+                true => "booting into genesis",
+                false => "armed, to be booted",
+            };
+            self.note(format!("{name}: {how}"));
         }
     }
 

@@ -47,6 +47,15 @@ pub struct Handle {
     notes: Vec<String>,
 }
 
+/// Something that [`Handle::follow`] tells.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// What is being done.
+    Note(&'a str),
+    /// A node is settled; if it comes again, the last word counts.
+    Settled(&'a NodeResult),
+}
+
 impl Results {
     /// The nodes that failed: what the originals returned as a number.
     pub fn failed(&self) -> impl Iterator<Item = &NodeResult> {
@@ -203,6 +212,32 @@ impl Handle {
             self.bury();
         }
         std::mem::take(&mut self.fresh)
+    }
+
+    /// Follows the work to its end and tells of everything on the way. When `interrupt` can be read and
+    /// `stops` says that it is meant, the work is ended in good order.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn follow(
+        mut self,
+        interrupt: BorrowedFd<'_>,
+        stops: impl Fn() -> bool,
+        say: &mut dyn FnMut(Heard<'_>),
+    ) -> io::Result<Results> {
+        while !self.is_ended() {
+            let ready = self.wait_for(&[interrupt], None)?;
+            if !ready.is_empty() && stops() {
+                self.cancel();
+            }
+            let settled = self.poll_results();
+            let notes = self.poll_notes();
+            notes.iter().for_each(|note| say(Heard::Note(note)));
+            settled
+                .iter()
+                .for_each(|result| say(Heard::Settled(result)));
+        }
+        Ok(self.finish())
     }
 
     /// What was said of the work since the last call, if the request asked for it.

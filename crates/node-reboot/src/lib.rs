@@ -44,7 +44,7 @@ mod words;
 pub use bmc::Trust;
 pub use controllers::Controllers;
 pub use error::{Error, Refused};
-pub use handle::{Handle, Results, carry_out, conduct, start, wait};
+pub use handle::{Handle, Heard, Results, carry_out, conduct, start, wait};
 pub use hook::Hook;
 pub use limits::Limits;
 pub use plan::{Plan, known};

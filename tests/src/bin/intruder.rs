@@ -75,6 +75,9 @@ fn make_world(own: &Path, dir: &Path, options: &[OsString]) {
     );
     if has("real") {
         install(&own.with_file_name("nodereboot"), "nodereboot", 0o755);
+        if has("osload") {
+            install(&own.with_file_name("osload"), "osload", 0o755);
+        }
         cluster(dir);
     } else if !has("missing") {
         let mode = if has("writable") { 0o775 } else { 0o755 };
@@ -112,6 +115,19 @@ fn cluster(dir: &Path) {
     if dir.join("sudoers").exists() {
         bind("sudoers", "/etc/sudoers");
     }
+    // Images, if there are any; else this host's, which are none.
+    if dir.join("lib").exists() {
+        mount(
+            Some("tmpfs"),
+            "/var/lib",
+            Some("tmpfs"),
+            MsFlags::empty(),
+            mode,
+        )
+        .expect("tmpfs");
+        std::fs::create_dir("/var/lib/xcat-nodetools").expect("mkdir");
+        bind("lib", "/var/lib/xcat-nodetools");
+    }
 }
 
 fn become_user() {
@@ -126,7 +142,7 @@ fn attack(states: &[OsString], arguments: &[OsString]) -> ! {
     let mut environment: Vec<Vec<u8>> = Vec::new();
     let mut wrapper: Vec<&str> = Vec::new();
     let mut no_arguments = false;
-    let mut front = false;
+    let mut front = None;
     for state in states {
         let state = state.to_str().expect("text");
         let (name, value) = state.split_once('=').unwrap_or((state, ""));
@@ -158,7 +174,8 @@ fn attack(states: &[OsString], arguments: &[OsString]) -> ! {
             "alarm" => drop(nix::unistd::alarm::set(value.parse().expect("seconds"))),
             "umask" => drop(umask(Mode::empty())),
             "no-arguments" => no_arguments = true,
-            "front" => front = true,
+            "front" => front = Some("nodereboot"),
+            "osload" => front = Some("osload"),
             "no-new-privileges" => nix::sys::prctl::set_no_new_privs().expect("prctl"),
             "traced" => wrapper = vec!["/usr/bin/strace", "-f", "-o", "/dev/null"],
             "deleted" => {
@@ -223,12 +240,7 @@ fn attack(states: &[OsString], arguments: &[OsString]) -> ! {
             other => panic!("{other}: no such state"),
         }
     }
-    let name = if front {
-        "nodereboot"
-    } else {
-        "nodereboot-priv"
-    };
-    let program = Path::new(PLACE).join(name);
+    let program = Path::new(PLACE).join(front.unwrap_or("nodereboot-priv"));
     let mut words: Vec<OsString> = wrapper.iter().map(OsString::from).collect();
     words.push(program.into());
     let path = text(words[0].clone());

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use disk_image::Store;
-use image_load::{Caller, Handle, Options, Plan, Refused, Request};
+use image_load::{Caller, Handle, Heard, Options, Plan, Refused, Request};
 use node_reboot::privileged::{self, Reading};
 use program::syslog::{Level, log};
 use program::{Interrupt, Site, Usage, complain, exit, paths};
@@ -115,25 +115,18 @@ fn follow(
 ) -> anyhow::Result<u8> {
     // From here on a signal ends the run in the orderly way.
     let interrupt = Interrupt::new().context("signals")?;
-    let mut handle = start()?;
+    let handle = start()?;
     if args.in_background {
         speaker.started()?;
     }
-    while !handle.is_ended() {
-        let ready = handle
-            .wait_for(&[interrupt.as_fd()], None)
-            .context("waiting")?;
-        if !ready.is_empty() && interrupt.take() {
-            handle.cancel();
-        }
-        let settled = handle.poll_results();
-        handle
-            .poll_notes()
-            .iter()
-            .for_each(|note| speaker.note(note));
-        settled.iter().for_each(|result| speaker.settled(result));
-    }
-    speaker.finish(&handle.finish())
+    let said = &mut |heard: Heard<'_>| match heard {
+        Heard::Note(note) => speaker.note(note),
+        Heard::Settled(result) => speaker.settled(result),
+    };
+    let results = handle
+        .follow(interrupt.as_fd(), || interrupt.take(), said)
+        .context("waiting")?;
+    speaker.finish(&results)
 }
 
 /// Starts the same again, as nobody's child. What can be refused early was looked at by us.
