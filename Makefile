@@ -89,6 +89,7 @@ genesis:
 test-vm:
 	scripts/setup vm
 	GENESIS_MODULES="$(VM_MODULES)" scripts/genesis/build target/genesis/test
+	GENESIS_AGENTS=$(STATIC) tests/vm/disk-image loaded target/genesis/test/disk
 	$(CARGO) build --locked --workspace --bins
 	TEST_VM=1 $(CARGO) test --locked -p scenarios --test vm -- --nocapture --test-threads=1
 

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use scenarios::{Cluster, Finished, Host, parts};
@@ -202,6 +202,46 @@ fn from_a_machine_that_is_off_to_its_adapters() {
     assert!(stored.stdout.contains("52:54:00:09:00:12"), "{stored:?}");
     // It leaves genesis by itself: what it boots is its own disk again.
     lab.console("genesis: destiny boot");
+    assert!(cluster.claims().is_empty());
+    let script = std::fs::read_to_string(cluster.path("mn/tftpboot/xcat/xnba/nodes/n1")).unwrap();
+    assert_eq!(script, "#!gpxe\n#boot\nexit\n");
+}
+
+#[test]
+fn from_a_machine_that_is_off_to_its_new_disk() {
+    if !wanted() {
+        return;
+    }
+    let cluster = Cluster::new(1);
+    let lab = Lab::up(&cluster);
+    let disk = source("target/genesis/test/disk");
+    let disk = disk.to_str().unwrap();
+    lab.done(
+        "osload",
+        &["image", "add", "small", disk, "--format", "raw"],
+    );
+    lab.done("osload", &["-i", "small", "n1", "-w", "--timeout", "420"]);
+    // Into genesis once, then off and on again, by its own disk.
+    let told = lab.told();
+    assert_eq!(told[..2], ["set boot pxe", "set power 1"]);
+    assert_eq!(told.last().unwrap(), "set power 1");
+    assert_eq!(
+        told.iter().filter(|one| *one == "set power 1").count(),
+        2,
+        "{told:?}"
+    );
+    lab.console("up from the new disk");
+    // What the new system wrote back; the rest of the disk is the image.
+    let marker = Command::new("mtype")
+        .arg("-i")
+        .arg(lab.dir.join("disk"))
+        .arg("::/marker")
+        .output();
+    let marker = Finished::from(marker.unwrap());
+    assert_eq!(
+        marker.code(0).stdout,
+        "up from the new disk, image loaded\n"
+    );
     assert!(cluster.claims().is_empty());
     let script = std::fs::read_to_string(cluster.path("mn/tftpboot/xcat/xnba/nodes/n1")).unwrap();
     assert_eq!(script, "#!gpxe\n#boot\nexit\n");
