@@ -99,7 +99,7 @@ sub run {
         POSIX::dup2(fileno $input, 0);
         POSIX::dup2(fileno $output_end, 1);
         POSIX::dup2(fileno $errors_end, 2);
-        $SIG{$_} = 'DEFAULT' for qw(PIPE INT TERM HUP ALRM);
+        $SIG{$_} = 'DEFAULT' for qw(PIPE INT QUIT TERM HUP ALRM USR1 USR2);
         %ENV = environment($uid);
         exec {$program} $program, @$words or print STDERR "$name: $program: $!\n";
         POSIX::_exit(3);
