@@ -194,6 +194,25 @@ fn another_key_in_the_middle_of_a_run_ends_it_before_the_login() {
     );
 }
 
+/// A BMC that was there in preflight and gives no answer when its turn comes is asked again: nothing has
+/// been sent.
+#[test]
+fn silence_before_the_first_byte_of_an_upload_is_borne() {
+    if !parts::root() {
+        return;
+    }
+    let fleet = fleet(6, &[Flavour::Bmcweb2026], 1);
+    let firmware = fleet.archives("b-2", "h-2", 300_000);
+    // The login of preflight goes well, the next ones get no answer: more than one step tries by itself.
+    let logins = Rule::from(Fault::CloseAfterRequest).on("POST /redfish/v1/SessionService");
+    fleet.bmcs.fault(0, logins.after(1).times(8));
+    let archive = firmware.join("bmc.tar");
+    let args = ["all", "-u", archive.to_str().expect("path"), LONG];
+    let said = fleet.rflash(&args).code(0).stdout.clone();
+    assert!(said.contains("n1: Firmware upload successful"), "{said}");
+    assert_eq!(fleet.state(0).uploads.len(), 1);
+}
+
 #[test]
 fn who_is_touched_at_all() {
     if !parts::root() {

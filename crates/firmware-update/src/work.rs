@@ -55,7 +55,10 @@ fn work(wire: &Wire, order: &Order, report: &mut Report) -> Result<Outcome, Trou
     } else {
         &wire.settings
     };
-    let mut client = Client::connect(target, settings).map_err(|error| trouble(&error))?;
+    let mut client = Client::connect(target, settings).map_err(|error| match order.step {
+        Step::Upload { .. } => unsent(&error),
+        _ => trouble(&error),
+    })?;
     let done = |()| Outcome::Done;
     let mapped = |error: bmc::Error| trouble(&error);
     match &order.step {
@@ -73,7 +76,10 @@ fn work(wire: &Wire, order: &Order, report: &mut Report) -> Result<Outcome, Trou
             };
             before(&mut client, report)?;
             if let Some(url) = pull
-                && client.update_offer().map_err(mapped)?.pulls
+                && client
+                    .update_offer()
+                    .map_err(|error| unsent(&error))?
+                    .pulls
             {
                 return fetch(&mut client, url, report);
             }
@@ -195,7 +201,7 @@ fn delete(client: &mut Client, id: &str) -> Result<Outcome, Trouble> {
 
 /// Tells the parent what the BMC holds before there is anything of ours.
 fn before(client: &mut Client, report: &mut Report) -> Result<(), Trouble> {
-    let images = client.images().map_err(|error| trouble(&error))?;
+    let images = client.images().map_err(|error| unsent(&error))?;
     let ids: Vec<&str> = images.iter().map(|image| image.id.as_str()).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     let told = report.ask(&format!("before {ids}"));
@@ -244,7 +250,7 @@ fn upload(
     match client.upload(archive, patience, &mut meanwhile) {
         Ok(Sent::Accepted { id, task }) => Ok(Outcome::Sent { id, task }),
         Ok(Sent::Exists) => Ok(Outcome::Existed),
-        Err(UploadError::Bmc(error)) => Err(trouble(&error)),
+        Err(UploadError::Bmc(error)) => Err(unsent(&error)),
         Err(UploadError::Broke(why)) => Err(Trouble::new(
             Kind::Silent,
             format!("Failed to upload update file. {why}"),
@@ -316,4 +322,17 @@ fn trouble(error: &bmc::Error) -> Trouble {
         _ => Kind::Refused,
     };
     Trouble::new(kind, error.to_string())
+}
+
+/// The same before the first byte of an archive: a BMC that answered in preflight is not lost because
+/// it, or the network, is slow when its turn comes. It is asked again, as a busy one is.
+fn unsent(error: &bmc::Error) -> Trouble {
+    let trouble = trouble(error);
+    match trouble.kind {
+        Kind::Silent => Trouble {
+            kind: Kind::Busy,
+            ..trouble
+        },
+        _ => trouble,
+    }
 }
