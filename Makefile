@@ -4,7 +4,7 @@
 #   make test       prove it (under ten minutes)      make test-cluster   under a real Pacemaker (root)
 #   make genesis    a boot image for nodes            make test-vm        on a virtual machine (root)
 #   make            release binaries            make install DESTDIR= PREFIX=/usr
-#   make campaign   fuzz, kill and fault campaigns (their length is in variables, below)
+#   make campaign   fuzz, kill and fault campaigns (their length is in variables, below; each is campaign-NAME)
 #   make bench      ratios against peers        make dist    static agents, tarballs, checksums
 #   make packages   .deb and .rpm           make test-packages    in a clean Debian (root)
 #   make lint       format, clippy, man pages, scripts
@@ -54,7 +54,7 @@ STATIC   ?= target/static/x86_64-unknown-linux-gnu/release
 # Over all that lies in dist/.
 CHECKSUMS = cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
 
-.PHONY: all demo test test-cluster test-vm genesis campaign lint bench dist packages test-packages print-static install uninstall clean setup-build setup-test setup-lint
+.PHONY: all demo test test-cluster test-vm genesis campaign campaign-kills campaign-rflash campaign-oneserver campaign-fuzz lint bench dist packages test-packages print-static install uninstall clean setup-build setup-test setup-lint
 
 all: setup-build
 	$(CARGO) build --release --locked --workspace --bins
@@ -93,15 +93,25 @@ test-vm:
 	$(CARGO) build --locked --workspace --bins
 	TEST_VM=1 $(CARGO) test --locked -p scenarios --test vm -- --nocapture --test-threads=1
 
-campaign: setup-test
+campaign: campaign-kills campaign-rflash campaign-oneserver campaign-fuzz
+
+campaign-kills: setup-test
 	$(CARGO) build --locked --workspace --bins
 	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
-	NODEREBOOT_STORM=$(CAMPAIGN_NODES) $(CARGO) test --locked -p scenarios --test nodereboot -- --nocapture --test-threads 1 controllers
 	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p firmware-update --test engine
 	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p osload --test kill
-	RFLASH_RUNS=$(CAMPAIGN_RUNS) $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
-	ONESERVER_FAULTS=$(CAMPAIGN_RUNS) ONESERVER_CUTS=$(CAMPAIGN_CUTS) $(CARGO) test --locked -p scenarios --test oneserver_campaign -- --nocapture --test-threads=1
 	OSLOAD_AGENT_RUNS=$(CAMPAIGN_LOADS) $(CARGO) test --locked -p osload-agent --test campaign -- --nocapture
+
+campaign-rflash: setup-test
+	$(CARGO) build --locked --workspace --bins
+	NODEREBOOT_STORM=$(CAMPAIGN_NODES) $(CARGO) test --locked -p scenarios --test nodereboot -- --nocapture --test-threads 1 controllers
+	RFLASH_RUNS=$(CAMPAIGN_RUNS) $(CARGO) test --locked -p scenarios --test rflash_campaign -- --nocapture
+
+campaign-oneserver: setup-test
+	$(CARGO) build --locked --workspace --bins
+	ONESERVER_FAULTS=$(CAMPAIGN_RUNS) ONESERVER_CUTS=$(CAMPAIGN_CUTS) $(CARGO) test --locked -p scenarios --test oneserver_campaign -- --nocapture --test-threads=1
+
+campaign-fuzz: setup-test
 	scripts/fuzz $(CAMPAIGN_SECONDS)
 
 bench: setup-test

@@ -456,7 +456,8 @@ fn never_two_over_one_file() {
     let faults = number("ONESERVER_FAULTS", 120);
     let verdict = campaign("files", Arena::new(None, None, &["clears"]), faults);
     assert!(verdict.faults.is_empty(), "{:#?}", verdict.faults);
-    assert!(verdict.reigns as u64 > faults / 20);
+    // How many there are in a time depends on the pauses after crashes and on the machine: not very few.
+    assert!(verdict.reigns as u64 > faults / 50);
 }
 
 #[test]
