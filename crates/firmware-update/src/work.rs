@@ -76,10 +76,7 @@ fn work(wire: &Wire, order: &Order, report: &mut Report) -> Result<Outcome, Trou
             };
             before(&mut client, report)?;
             if let Some(url) = pull
-                && client
-                    .update_offer()
-                    .map_err(|error| unsent(&error))?
-                    .pulls
+                && client.update_offer().map_err(|error| unsent(&error))?.pulls
             {
                 return fetch(&mut client, url, report);
             }
