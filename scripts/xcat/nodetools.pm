@@ -24,7 +24,7 @@ my %FREE = (
     getadapter => ['Vhvfu', @ALL, qw(force live reboot-running timeout diff)],
     nodereboot => ['VhvdswWfkbcpF', @ALL, qw(silent wait wait-time power kill configure prepare force
         boot direct-bootp batch pause per-chassis canary max-fail limit)],
-    osload => ['Vhv', @ALL],
+    osload => ['VhvFPRcdDimoprwz', @ALL, qw(disk max-fail overwrite timeout wait-time)],
     rflash => ['Vhvlcuad', @ALL, qw(list check upload activate delete sshkey no-host-reboot preflight
         skip-current outliers canary batch pause max-fail rate pull sha256 timeout background)],
     snmove => ['VhvsSdDiPln', @ALL, qw(source sourcen dest destn ignorenodes postscripts liteonly
@@ -42,8 +42,8 @@ sub handled_commands {
     };
 }
 
-# xcatd has checked its policy for this user and command. It runs as root, so a program that judges for
-# itself (nodereboot) is told by SUDO_UID whom to judge.
+# xcatd has checked its policy for this user and command. It runs as root, so programs that judge for
+# themselves (nodereboot, osload) are told by SUDO_UID whom to judge.
 sub process_request {
     my ($request, $callback) = @_;
     my ($command, $user) = map { ref $_ ? $_->[0] : $_ } @{$request}{qw(command _xcat_authname)};

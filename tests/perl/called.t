@@ -16,7 +16,7 @@ use Site;
 my $site = Site->new(3);
 my $root = $site->{root};
 
-# The site's hook answers for the nodes that it boots.
+# The site's hook answers for the nodes that it boots: with a report of adapters, or by loading the disk.
 my $request = "$root/request.xml";
 Site::write_file($request, <<'END', 0600);
 <xcatrequest>
@@ -29,7 +29,10 @@ Site::write_file("$root/boot", <<"END", 0755);
 #!/bin/sh
 while read -r node; do
 	echo "\$1 \$node" >>'$root/booted'
-	case \$1 in runcmd=*) '$root/bin/callbackd' --stdin --peer 127.1.0.\${node#n} <'$request' >/dev/null || exit ;; esac
+	case \$1 in
+	runcmd=osload-agent) setsid '$root/bin/osload-agent' --device '$root/disk' --foreground --return </dev/null >'$root/console' 2>&1 & ;;
+	runcmd=*) '$root/bin/callbackd' --stdin --peer 127.1.0.\${node#n} <'$request' >/dev/null || exit ;;
+	esac
 done
 END
 
@@ -56,11 +59,17 @@ my %disk = (size => 409_600, removable => 0, ro => 0, dev => '8:0', 'queue/logic
 Site::write_file("$disk/$_", "$disk{$_}\n", 0644) for keys %disk;
 symlink '../devices/pci0000:00/0000:00:1f.2/block/sda', "$root/node/sys/block/sda" or die $!;
 
-# Where nodereboot-priv finds what it runs, and that finds tables without an environment.
+# A node at the address that agents of this host come from, with a disk, and an image for it.
+$site->succeed('xtab', 'set', '--new', 'l1', 'groups=loaded', 'hosts.ip=127.0.0.1');
+my $image = join '', map { pack 'N*', map { $_ * 2_654_435_761 % 2**32 } $_ * 65_536 .. $_ * 65_536 + 65_535 } 1 .. 8;
+Site::write_file("$root/image.raw", $image, 0600);
+
+# Where nodereboot-priv finds what it runs, and that finds tables and images without an environment.
 make_path("$root/sbin", "$root/etc");
 my $place = <<'END';
 cp -a /etc/. "$1/etc" && mount --bind "$1/etc" /etc && mkdir -p /etc/xcat && mount --bind "$1/tables" /etc/xcat &&
-cp -L "$1/bin/nodereboot" "$1/sbin/" && mount --bind "$1/sbin" /usr/sbin && echo ready >"$1/world" && exec cat
+echo "images = $1/var/lib/xcat-nodetools/images" >"$1/etc/xcat-nodetools.conf" &&
+cp -L "$1/bin/nodereboot" "$1/bin/osload" "$1/sbin/" && mount --bind "$1/sbin" /usr/sbin && echo ready >"$1/world" && exec cat
 END
 my $inside = open my $world, '|-', 'unshare', '--mount', '--propagation', 'private', 'sh', '-c', $place, 'sh', $root or die $!;
 is(first_line("$root/world"), "ready\n", 'a place for nodereboot-priv');
@@ -74,16 +83,22 @@ $site->succeed('oneserver', 'init', 'imaged');
 
 sub program { return "$root/bin/$_[0]" }
 
-# A report that nobody waits for.
+# A report that nobody waits for, and is stored.
 sub report_waits {
     make_path($site->spool);
     chmod 0700, $site->spool;
     my $record = { format => 2, node => 'n2', received => time * 1_000_000_000, nic => [{ interface => 'eno1' }] };
     Site::write_file($site->spool . "/00000000000000000001.1.n2", encode_json($record), 0600);
-    return;
+    return sub { !$site->waiting };
 }
 
-# Name, what to do before, arguments, what standard output and standard error say, exit code, input. The
+# A disk with something else on it, that is overwritten.
+sub disk_differs {
+    Site::write_file("$root/disk", 'x' x length $image, 0600);
+    return sub { Site::read_file("$root/disk") eq $image };
+}
+
+# Name, what to do before (it returns what tells whether all is well afterwards), arguments, what standard output and standard error say, exit code, input. The
 # first comes before getadapter, whose callbackd would take its report.
 my @DOES = (
     ['callbackd', \&report_waits, ['--apply', '-V'], qr/\A\z/, qr/\Acallbackd: n2: report of 1 adapters stored\n\z/, 0],
@@ -100,6 +115,11 @@ my @DOES = (
     ['nodereboot-priv', undef, ['--dry-run', 'n1'], qr/\An1: would reboot/, qr/\A\z/, 0],
     ['rflash', undef, ['all', '-c'], qr/\A(?:n[123]: (?:BMC|HOST) .*\n){6}\z/, qr/\A\z/, 0],
     ['snmove', undef, ['n1', '--plan', '-d', 'sn2', '-D', 'sn2', '--no-dest-check'], qr/^n1: row: noderes.servicenode: sn1,sn2 -> sn2,sn1$/m, qr/nothing was changed/, 0],
+    ['osload', undef, ['image', 'add', 'img', "$root/image.raw", '--format', 'raw'], qr/\Aimg: 2\.0 MiB of 2\.0 MiB in .*, from raw, [0-9a-f]{64}\n\z/, qr/\A\z/, 0],
+    ['osload', undef, ['image', 'verify', 'img'], qr/\Aimg: whole\n\z/, qr/\A\z/, 0],
+    ['osload', undef, ['-i', 'img', 'all', '--dry-run'], qr/\A(?:n[123]: would load img\b.*\n){3}\z/, qr/\A\z/, 0],
+    ['osload', \&disk_differs, ['-i', 'img', 'l1'], qr/\Al1: .*loaded.*\n\z/, qr/^osload: 1 loaded: l1; 0 failed$/m, 0],
+    ['nodereboot-priv', undef, ['--osload', '--dry-run', 'n1', '-i', 'img'], qr/\An1: would load img/, qr/\A\z/, 0],
     ['oneserver', undef, ['status', 'imaged'], qr/\Aimaged: stopped\n\z/, qr/\A\z/, 7],
 );
 
@@ -108,12 +128,12 @@ for my $does (@DOES) {
     my @command = (program($name), @$words);
     @command = ('nsenter', '--target', $inside, '--mount', '--', @command) if $name eq 'nodereboot-priv';
     for my $state ('', sort keys %Call::STATE) {
-        $before->() if $before;
+        my $is_well = $before && $before->();
         my @got = Call::finish(Call::start($state, $input // '/dev/null', @command));
         # What goes to a closed stream is nowhere, and least of all in a file of ours.
         my $no_out = $state =~ /output|all three/ || $input && $state =~ /input/;
         my $no_err = $state =~ /error|all three/;
-        my $fine = $got[0] =~ ($no_out ? qr/\A\z/ : $out) && $got[1] =~ ($no_err ? qr/\A\z/ : $err) && $got[2] eq $code && $got[3] eq '';
+        my $fine = $got[0] =~ ($no_out ? qr/\A\z/ : $out) && $got[1] =~ ($no_err ? qr/\A\z/ : $err) && $got[2] eq $code && $got[3] eq '' && (!$is_well || $is_well->());
         ok($fine, "$name @$words: " . ($state || 'as usual')) or diag explain \@got;
     }
 }

@@ -47,15 +47,23 @@ gives(['root', 'getadapter', \@two, '--dry-run'], "n1: would be booted into gene
 gives(['root', 'snmove', ['n1'], '--plan', '-d', 'sn2', '-D', 'sn2', '--no-dest-check'], qr/^n1: row: noderes.servicenode: sn1,sn2 -> sn2,sn1$/m, qr/^n1: syslog is not/m, 0, 'snmove');
 gives(['root', 'snmove', [], '-s', 'sn1', '--plan', '-D', 'sn2', '--no-dest-check'], qr/^n\[1-3\]: moves from sn1 to sn2/m, qr/nothing was changed/, 0, 'snmove without nodes');
 gives(['root', 'rflash', ['n3'], '-c'], '', qr/\An3: .*no BMC|\An3: /, 1, 'rflash: a node that failed is exit status 1');
+Site::write_file("$root/image.raw", 'x' x 2**20, 0600);
+gives(['root', 'osload', [], 'image', 'add', 'img', "$root/image.raw", '--format', 'raw'], qr/\Aimg: 1\.0 MiB of 1\.0 MiB/, '', 0, 'osload image');
+gives(['root', 'osload', \@two, '-i', 'img', '--dry-run'], qr/\An1: would load img.*\nn2: would load img.*\n\z/, '', 0, 'osload');
+gives(['root', 'osload', ['n1'], '-i', 'none', '--dry-run'], '', qr/none/, 3, 'what cannot be done is exit status 3');
+gives(['root', 'osload', \@two, 'image', 'rm', 'img'], '', qr/does not go with them/, 2, 'nodes and images do not mix');
 gives(['root', 'nodereboot', [], '-h'], qr/^Usage: nodereboot/m, '', 0, 'help');
 gives(['root', 'nodereboot', ['n1'], '--nonsense'], '', qr/\A--nonsense: no such option/, 2, 'wrong usage is exit status 2');
 
 # Whom it is for. nodereboot judges by the policy of the user that xcatd names.
 my ($daemon) = getpwuid 1;
 gives([$daemon, 'nodereboot', ['n1'], '--dry-run'], '', qr/not (?:permitted|allowed)|policy|permission/i, 3, 'nodereboot refuses whom its policy refuses');
-$site->table('policy', 'priority,name,commands,noderange,rule', ['3', $daemon, 'nodereboot', 'n1', 'allow']);
+gives([$daemon, 'osload', ['n1'], '-i', 'img', '--dry-run'], '', qr/not (?:permitted|allowed)|policy|permission/i, 3, 'nor does osload do it');
+$site->table('policy', 'priority,name,commands,noderange,rule', map { [$_->[0], $daemon, $_->[1], 'n1', 'allow'] } [3, 'nodereboot'], [4, 'osload']);
 gives([$daemon, 'nodereboot', ['n1'], '--dry-run'], qr/\An1: would reboot/, qr/\A[^n]*\z/s, 0, 'and does what its policy allows');
 gives([$daemon, 'nodereboot', \@two, '--dry-run'], '', qr/n2/, 3, 'for these nodes only');
+gives([$daemon, 'osload', ['n1'], '-V', '-i', 'img', '--max-fail', '1', '--dry-run'], qr/\An1: would load img/, '', 0, 'osload, too');
+gives([$daemon, 'osload', \@two, '-i', 'img', '--dry-run'], '', qr/n2/, 3, 'for these nodes only');
 gives(['nobody-here', 'nodereboot', ['n1'], '--dry-run'], '', qr/4294967295/, 3, 'a user without an account here is nobody');
 gives([undef, 'nodereboot', ['n1'], '--dry-run'], '', qr/4294967295/, 3, 'nor is one without a name');
 
@@ -64,6 +72,7 @@ for my $word ('--failed-to', '--failed-to=/etc/x', '--status-fd', '-e', '-Ve', '
     gives([$daemon, 'nodereboot', ['n1'], $word, 'x'], '', "Error: nodereboot: $word: only root may say so here\n", 2, "$word of a user");
 }
 gives([$daemon, 'rflash', ['n3'], '--report', '/etc/passwd'], '', qr/only root/, 2, 'rflash --report of a user');
+gives([$daemon, 'osload', [], '-l'], '', "Error: osload: -l: only root may say so here\n", 2, 'osload -l of a user');
 gives([$daemon, 'osload', [], '--json', 'image', 'list'], '', "Error: osload: image: only root may say so here\n", 2, 'images are the administrator\'s');
 is_deeply([grep { -s } glob "$root/x"], [], 'nothing is written');
 
@@ -71,7 +80,7 @@ is_deeply([grep { -s } glob "$root/x"], [], 'nothing is written');
 my ($listed) = Site::read_file("$FindBin::Bin/../../man/xcat-nodetools-plugins.7") =~ /^Only root may use(.*?)^\.El$/ms;
 my %roots = map { ($_->[0] => [map { s/\A-//r } grep { $_ ne ',' } split ' ', $_->[1]]) }
     map { [/(\w+)\n\.Fl (.*)/] } $listed =~ /^\.It (\w+\n\.Fl .*)$/mg;
-is_deeply([sort keys %roots], [qw(getadapter nodereboot rflash snmove)], 'the page speaks of each program');
+is_deeply([sort keys %roots], [qw(getadapter nodereboot osload rflash snmove)], 'the page speaks of each program');
 for my $program (sort keys %roots) {
     my @lines   = grep { /\A +-/ } split /\n/, $site->succeed($program, '--help');
     my %options = map { ($_ => 1) } map { s/\S\K  .*//r =~ /(?<![\w-])--?([A-Za-z][\w-]*)/g } @lines;

@@ -234,6 +234,24 @@ fn pages_refer_to_pages_that_exist() {
         listed,
         PROGRAMS.map(|name| format!("{name} {}", number(name)))
     );
+    // Each file format has a page, and the overview leads to all of them.
+    for heading in ["PROGRAMS", "SEE ALSO"] {
+        let formats = |line: &&str| line.starts_with(".Xr ") && line.contains(" 5");
+        let named: BTreeSet<String> = section(&overview, heading)
+            .into_iter()
+            .filter(formats)
+            .filter_map(|line| line.split(' ').nth(1).map(String::from))
+            .collect();
+        assert_eq!(named, pages_of_formats(), "{heading}");
+    }
+}
+
+/// The names of section 5.
+fn pages_of_formats() -> BTreeSet<String> {
+    let pages = std::fs::read_dir(manual()).expect("man/");
+    let names = pages.map(|page| page.expect("a page").file_name());
+    let names = names.filter_map(|name| Some(name.to_str()?.strip_suffix(".5")?.to_string()));
+    names.collect()
 }
 
 #[test]
