@@ -60,15 +60,22 @@ impl<'a> Finder<'a> {
                 master: master.clone(),
             });
         }
-        let failed = || format!("Could not determine an xcatmaster value for node {name}.");
-        let mine = first_v4(&self.world.addresses(name)).ok_or_else(failed)?;
-        let network = narrowest(&self.facts.networks, mine).ok_or_else(failed)?;
+        // The original's words, and why.
+        let failed =
+            |why: &str| format!("Could not determine an xcatmaster value for node {name}. ({why})");
+        let mine = first_v4(&self.world.addresses(name))
+            .ok_or_else(|| failed("it has no IPv4 address"))?;
+        let network = narrowest(&self.facts.networks, mine).ok_or_else(|| {
+            failed(&format!(
+                "no row of table networks holds its address {mine}"
+            ))
+        })?;
         if !self.asked.contains_key(service_node) {
             let answer = own_addresses(service_node, self.world);
             self.asked.insert(service_node.to_string(), answer);
         }
         let Some(Ok(found)) = self.asked.get(service_node) else {
-            return Err(failed());
+            return Err(failed(&format!("{service_node} tells no addresses")));
         };
         let inside: Vec<&Interface> = found
             .iter()
@@ -79,7 +86,12 @@ impl<'a> Finder<'a> {
             .iter()
             .find(|each| !each.is_alias)
             .or(inside.first())
-            .ok_or_else(failed)?;
+            .ok_or_else(|| {
+                let (net, bits) = (network.net, network.prefix);
+                failed(&format!(
+                    "{service_node} has no address in its network {net}/{bits}"
+                ))
+            })?;
         if inside.len() > 1 {
             let others: Vec<String> = inside.iter().map(|each| each.address.to_string()).collect();
             let text = format!(

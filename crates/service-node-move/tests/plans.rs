@@ -216,6 +216,32 @@ fn a_destination_that_cannot_be_looked_at_is_no_good_one() {
 }
 
 #[test]
+fn a_master_that_cannot_be_determined_and_why() {
+    #[track_caller]
+    fn says(site: &Site, why: &str) {
+        let text = "Could not determine an xcatmaster value for node n1.";
+        let refusal = site.refusal();
+        let wanted = format!("{text} ({why})");
+        assert!(refusal.contains(&wanted), "{refusal:?}");
+    }
+    let mut site = Site::new();
+    site.facts.networks = vec![network("10.2.0.0", "<xcatmaster>")];
+    let address = site.hosts["n1"];
+    let why = format!("no row of table networks holds its address {address}");
+    says(&site, &why);
+    site.hosts.insert("n1", "fd00::1");
+    says(&site, "it has no IPv4 address");
+    let mut site = Site::new();
+    site.hosts.insert("n1", "10.2.0.1");
+    site.facts
+        .networks
+        .push(network("10.2.0.0", "<xcatmaster>"));
+    says(&site, "sn2 has no address in its network 10.2.0.0/16");
+    site.request.destination = Some("sn3".to_string());
+    says(&site, "sn3 tells no addresses");
+}
+
+#[test]
 fn a_service_that_the_old_one_does_not_have_is_not_missed() {
     let mut site = Site::new();
     let sn2 = row(&[("node", "sn2"), ("tftpserver", "1")]);
