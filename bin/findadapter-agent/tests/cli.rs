@@ -6,7 +6,7 @@ mod support;
 use std::net::TcpListener;
 use std::path::Path;
 
-use support::{Master, Node, PROGRAM, Ran};
+use support::{Master, Node, Ran, program, short};
 use tls::{Identity, identity};
 use xcat_request::response::{destiny, done, error};
 use xcat_request::{Limits, parse};
@@ -103,7 +103,7 @@ fn it_asks_what_the_node_shall_do() {
 fn a_stock_chain_calls_it_getadapter() {
     let node = Node::new();
     let other = node.0.path().join("getadapter");
-    std::fs::copy(PROGRAM, &other).unwrap();
+    std::fs::copy(program(), &other).unwrap();
     let refuses = keys(node.0.path(), "master");
     let master = Master::start(&refuses, None, &[error("Permission denied for request", 1)]);
     let (host, port) = master.address.split_once(':').unwrap();
@@ -150,7 +150,7 @@ fn busy_is_tried_again_until_it_is_done() {
 fn nobody_there_ends_with_the_timeout() {
     let node = Node::new();
     let target = nobody();
-    let ran = node.run(&["--master", &target, "--timeout", "1"]);
+    let ran = node.run(&["--master", &target, "--timeout", short()]);
     assert_eq!(ran.code, Some(1));
     let last = ran.stderr.lines().last().unwrap();
     assert!(
@@ -171,7 +171,7 @@ fn another_key_or_authority_gets_no_report() {
     let wrong = "00".repeat(32);
     let master = Master::start(&identity, None, &[done()]);
     let target = master.address.clone();
-    let ran = node.run(&["--master", &target, "--pin", &wrong, "--timeout", "1"]);
+    let ran = node.run(&["--master", &target, "--pin", &wrong, "--timeout", short()]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("its key has pin"), "{}", ran.stderr);
     assert!(master.seen().iter().all(Result::is_err));
@@ -180,7 +180,7 @@ fn another_key_or_authority_gets_no_report() {
     std::fs::create_dir_all(node.0.path().join("etc/xcat")).unwrap();
     std::fs::copy(other.certificate, node.0.path().join("etc/xcat/ca.pem")).unwrap();
     let master = Master::start(&identity, None, &[done()]);
-    let ran = node.run(&["--master", &master.address, "--timeout", "1"]);
+    let ran = node.run(&["--master", &master.address, "--timeout", short()]);
     assert_eq!(ran.code, Some(1));
     assert!(
         ran.stderr.contains("certificate not accepted"),

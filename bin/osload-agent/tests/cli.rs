@@ -5,10 +5,10 @@ mod support;
 
 use std::process::Command;
 
-use support::{NONCE, PROGRAM, Ran, run};
+use support::{NONCE, Ran, program, run};
 
 fn agent(dir: &std::path::Path, arguments: &[&str]) -> Ran {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command
         .env_clear()
         .arg("--sysroot")

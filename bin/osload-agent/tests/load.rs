@@ -251,7 +251,7 @@ fn without_a_candidate_the_disks_are_told() {
         std::fs::write(dir.join("size"), "20480\n").unwrap();
         std::os::unix::fs::symlink(format!("../{path}"), block.join(name)).unwrap();
     }
-    let mut command = std::process::Command::new(support::PROGRAM);
+    let mut command = std::process::Command::new(support::program());
     command
         .arg("--sysroot")
         .arg(node.dir.path())
@@ -280,7 +280,7 @@ fn memory_is_bounded() {
     let (order, disk) = (image.order(), node.disk("sda", 97));
     let server = Server::start(&image, &order);
     // Without --return it stays for a while after its verdict.
-    let mut command = std::process::Command::new(support::PROGRAM);
+    let mut command = std::process::Command::new(support::program());
     let like = node.agent(&order, &[&server], &[&disk]);
     command
         .env_clear()
@@ -456,7 +456,7 @@ fn after_a_failure_the_chain_does_not_go_on() {
     let (order, disk) = (image.order(), node.disk("sda", 3));
     let server = Server::start(&image, &order);
     let like = node.agent(&order, &[&server], &[&disk]);
-    let mut command = std::process::Command::new(support::PROGRAM);
+    let mut command = std::process::Command::new(support::program());
     command
         .env_clear()
         .args(like.get_args().filter(|arg| *arg != "--return"));

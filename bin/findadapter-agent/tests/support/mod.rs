@@ -9,7 +9,19 @@ use std::thread::JoinHandle;
 use tls::{Error, Identity, ServerContext};
 use xcat_request::{Element, Framer, Limits, parse};
 
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_findadapter-agent");
+/// The program; `FINDADAPTER_AGENT` names one for another processor, behind an emulator.
+pub(crate) fn program() -> PathBuf {
+    let other = std::env::var_os("FINDADAPTER_AGENT").map(PathBuf::from);
+    other.unwrap_or_else(|| env!("CARGO_BIN_EXE_findadapter-agent").into())
+}
+
+/// Seconds in which at least one attempt is made: an emulator takes some for the first one.
+pub(crate) fn short() -> &'static str {
+    match std::env::var_os("FINDADAPTER_AGENT") {
+        Some(_) => "30",
+        None => "2",
+    }
+}
 
 /// A node: one network card, and what else a test puts there.
 pub(crate) struct Node(pub(crate) tempfile::TempDir);
@@ -56,7 +68,7 @@ impl Node {
 
     /// The program on this node, with nothing in its environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command
             .env_clear()
             .arg("--sysroot")

@@ -22,11 +22,16 @@ use xcat_request::load::{Told, from_request};
 use xcat_request::response::{done, error};
 use xcat_request::{Framer, parse};
 
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_osload-agent");
 pub(crate) const NONCE: &str = "00112233445566778899aabbccddeeff";
 pub(crate) const MIB: usize = 1 << 20;
 /// Long enough for a busy machine, short enough to notice a hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The program; `OSLOAD_AGENT` names one for another processor, behind an emulator.
+pub(crate) fn program() -> PathBuf {
+    let other = std::env::var_os("OSLOAD_AGENT").map(PathBuf::from);
+    other.unwrap_or_else(|| env!("CARGO_BIN_EXE_osload-agent").into())
+}
 
 /// An image in memory.
 #[derive(Clone)]
@@ -346,7 +351,7 @@ impl Node {
         );
         std::fs::create_dir_all(self.dir.path().join("proc")).unwrap();
         std::fs::write(self.dir.path().join("proc/cmdline"), line).unwrap();
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command.env_clear().stdin(Stdio::null());
         command
             .arg("--sysroot")
