@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use scenarios::fleet::{Fleet, PASSWORD};
-use simulators::{Config, Fault, Flavour, Group, Rule};
+use simulators::{Activation, Config, Fault, Flavour, Group, Rule};
 
 use crate::measure::{children_cpu, median};
 
@@ -84,6 +84,7 @@ fn beside_curl() {
     let (mut ours, mut parallel, mut xargs) =
         (Taken::default(), Taken::default(), Taken::default());
     for _ in 0..ROUNDS {
+        until_idle(&fleet);
         ours.add(fleet.cluster.command("rflash").args([
             "all",
             "-u",
@@ -91,6 +92,7 @@ fn beside_curl() {
             "--timeout",
             "poll=0.1",
         ]));
+        until_idle(&fleet);
         parallel.add(
             Command::new("curl")
                 .args([
@@ -102,6 +104,7 @@ fn beside_curl() {
                 ])
                 .arg(&config),
         );
+        until_idle(&fleet);
         xargs.add(Command::new("sh").arg("-c").arg(format!(
             "seq 0 {} | xargs -P64 -I@ curl -K '{}/curl-@.conf'",
             BMCS - 1,
@@ -124,6 +127,20 @@ fn beside_curl() {
             "flash: {what}: {ratio:.2} of curl --parallel (target 1.05: {})",
             if ratio <= 1.05 { "met" } else { "MISSED" }
         );
+    }
+}
+
+/// Curl leaves when an archive is accepted; a BMC that still unpacks it refuses the next one.
+fn until_idle(fleet: &Fleet) {
+    let busy = |i| {
+        let images = fleet.state(i).images;
+        images.iter().any(|image| {
+            let activation = image.activation;
+            matches!(activation, Activation::NotReady | Activation::Activating)
+        })
+    };
+    while (0..BMCS).any(busy) {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
