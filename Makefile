@@ -6,6 +6,7 @@
 #   make            release binaries            make install DESTDIR= PREFIX=/usr
 #   make campaign   fuzz, kill and fault campaigns (their length is in variables, below; each is campaign-NAME)
 #   make bench      ratios against peers        make dist    static agents, tarballs, checksums
+#   make dist-others    the same for aarch64 and ppc64le (root)    make test-others    they, emulated
 #   make packages   .deb and .rpm           make test-packages    in a clean Debian (root)
 #   make lint       format, clippy, man pages, scripts
 
@@ -54,7 +55,7 @@ STATIC   ?= target/static/x86_64-unknown-linux-gnu/release
 # Over all that lies in dist/.
 CHECKSUMS = cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
 
-.PHONY: all demo test test-cluster test-vm genesis campaign campaign-kills campaign-rflash campaign-oneserver campaign-fuzz lint bench dist packages test-packages print-static install uninstall clean setup-build setup-test setup-lint
+.PHONY: all demo test test-cluster test-vm genesis campaign campaign-kills campaign-rflash campaign-oneserver campaign-fuzz lint bench dist dist-others packages test-packages test-others print-static install uninstall clean setup-build setup-test setup-lint
 
 all: setup-build
 	$(CARGO) build --release --locked --workspace --bins
@@ -132,6 +133,15 @@ dist: setup-build
 	scripts/dist
 	scripts/sbom >dist/xcat-nodetools.cdx.json
 	$(CHECKSUMS)
+
+# The same for nodes of other processors.
+dist-others:
+	scripts/setup others
+	scripts/dist aarch64 ppc64le
+	$(CHECKSUMS)
+
+test-others: dist-others
+	tests/others aarch64 ppc64le
 
 # Of what make install installs, in dist/. What built them must be at hand: see scripts/setup.
 packages: all dist
