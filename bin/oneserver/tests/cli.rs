@@ -193,6 +193,32 @@ fn who_is_left_behind_is_gone_before_the_next_one_starts() {
     );
 }
 
+/// A server that has cleared its death signal outlives a supervisor that is killed, and keeps the lock.
+/// The next supervisor there ends it, since nobody else will.
+#[test]
+fn a_server_whose_supervisor_was_killed_ends_when_the_next_one_begins() {
+    let lock = Lock::made("csnap", 1);
+    let hosts = ["h1", "h2"].map(|name| Site::new(&lock, name));
+    let text = "echo srv:$$ >&$ONESERVER_READY_FD; exec 3>&-; exec sleep 600";
+    let server = ["setpriv", "--pdeathsig", "clear", "sh", "-c", text];
+    let words = [&["run", "csnap", "--"][..], &server].concat();
+    let mut killed = hosts[0].run(&words, 0);
+    hosts[0].until_owner("csnap");
+    killed.kill();
+    let told = hosts[0].call(&["status", "csnap"]).stdout;
+    assert!(told.contains("abandoned"), "{told}");
+    let _other = hosts[1].serve("csnap", &[]);
+    let standby = || hosts[1].call(&["status", "csnap"]).stdout;
+    eventually(|| standby().contains("standby"));
+    // Two looks later it is still so.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    hosts[1].call(&["status", "csnap", "--depth", "10"]).code(7);
+    let _next = hosts[0].serve("csnap", &[]);
+    hosts[1].until_owner("csnap");
+    let told = hosts[0].call(&["status", "csnap"]).stdout;
+    assert!(told.contains("standby"), "{told}");
+}
+
 #[test]
 fn a_check_that_fails_ends_the_server() {
     let lock = Lock::made("csnap", 1);

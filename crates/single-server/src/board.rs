@@ -89,9 +89,11 @@ impl Board {
             .is_some_and(|mut control| control.write_all(format!("{word}\n").as_bytes()).is_ok())
     }
 
+    /// What runs here. One that still lives, though it was killed, stays noted until there is another.
     pub(crate) fn note_server(&self, server: Option<Process>) -> Result<(), Error> {
         match server {
             Some(server) => self.write("server", &format!("{server}\n")),
+            None if self.server().is_some() => Ok(()),
             None => self
                 .dir
                 .remove("server")

@@ -31,12 +31,7 @@ impl Agent {
         self.settings.validate(true)?;
         let until = Instant::now() + self.settings.promote_timeout.min(self.settings.timeout);
         match self.look()?.standing {
-            Stands::Nothing => self.launch()?,
-            // Its supervisor is dead: started again it would stand in line behind it.
-            Stands::Abandoned(server) => {
-                server.kill();
-                self.launch()?;
-            }
+            Stands::Nothing | Stands::Abandoned(_) => self.launch()?,
             _ => {}
         }
         if self.settings.model == Model::Promotable {

@@ -88,6 +88,11 @@ fn supervise_with(
         .ok_or_else(|| Error::Running(service.name.clone()))?;
     let own = i32::try_from(std::process::id()).ok().and_then(Process::of);
     only.publish(&own.map(|own| own.to_string()).unwrap_or_default())?;
+    // One that was killed leaves a server that has cleared its death signal. It keeps the lock: nobody
+    // could start another one, and nobody looks after this one.
+    if let Some(abandoned) = board.server() {
+        abandoned.kill();
+    }
     let control = Fifo::open(&board.dir, "control")?;
     let failed = |error| Error::Supervisor(service.name.clone(), error);
     let signals = Signals::new().map_err(failed)?;
