@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::Digest as _;
+use tls::Sha256;
 
 use crate::error::Error;
 
@@ -14,12 +14,14 @@ pub struct Digest(pub [u8; 32]);
 
 /// A digest in the making.
 #[derive(Clone, Default)]
-pub struct Hasher(sha2::Sha256);
+pub struct Hasher(Sha256);
 
 impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Digest {
-        Digest(sha2::Sha256::digest(bytes).into())
+        let mut hasher = Hasher::new();
+        hasher.update(bytes);
+        hasher.finish()
     }
 }
 
@@ -48,7 +50,7 @@ impl Hasher {
 
     /// The digest of all that was added.
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        Digest(self.0.finish())
     }
 }
 

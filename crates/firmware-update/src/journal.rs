@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use tls::Sha256;
 
 use crate::node::Node;
 use crate::plan::Plan;
@@ -463,7 +463,7 @@ fn copy(from: &Path, to: &Path) -> Result<String, Error> {
         target.write_all(&chunk[..count]).map_err(io_error(to))?;
     }
     target.sync_all().map_err(io_error(to))?;
-    Ok(hex(&digest.finalize()))
+    Ok(hex(&digest.finish()))
 }
 
 /// The digest of a file, as `sha256sum` prints it.
@@ -476,7 +476,7 @@ pub fn digest(path: &Path) -> Result<String, Error> {
     let mut chunk = vec![0; 1 << 20];
     loop {
         match file.read(&mut chunk).map_err(io_error(path))? {
-            0 => return Ok(hex(&digest.finalize())),
+            0 => return Ok(hex(&digest.finish())),
             count => digest.update(&chunk[..count]),
         }
     }
