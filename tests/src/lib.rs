@@ -10,12 +10,11 @@ pub mod links;
 mod node;
 mod process;
 mod rack;
-pub mod strace;
 pub mod sysfs;
 
 pub use cluster::{Boot, Cluster};
 pub use host::Host;
 pub use node::{Node, adapters_xml, report_xml};
 pub use process::{Finished, Running, program};
-pub use rack::Rack;
-pub use simulators::parts;
+pub use rack::{Rack, disk};
+pub use simulators::{parts, strace};

@@ -11,21 +11,6 @@ use std::process::{Command, Stdio};
 
 use scenarios::{Cluster, Finished, Node, parts, report_xml, strace};
 
-/// Which calls this run visits.
-fn points(count: usize, default_stride: usize) -> impl Iterator<Item = usize> {
-    let stride = std::env::var("KILL_STRIDE")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default_stride);
-    let offset = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .subsec_nanos() as usize
-        % stride;
-    println!("{count} calls, every {stride}. from {}", offset + 1);
-    (1 + offset..=count).step_by(stride)
-}
-
 fn with_input(mut command: Command, input: &[u8]) -> Finished {
     let mut child = command
         .stdin(Stdio::piped())
@@ -80,35 +65,19 @@ fn poster_and_apply_killed_at_every_step() {
     fs::create_dir(&scratch).unwrap();
     let request = cluster.path("request");
     fs::write(&request, report_xml("", &["eno1"])).unwrap();
-    let counting = {
-        let command = poster(&cluster);
-        let log = scratch.join("count");
-        let options = [
-            "-qq",
-            "-o",
-            log.to_str().unwrap(),
-            "-e",
-            &format!("trace={}", strace::CHANGES),
-        ];
-        with_input(
-            strace::under(&options, &command),
-            &fs::read(&request).unwrap(),
-        )
-        .code(0);
-        fs::read_to_string(&log)
-            .unwrap()
-            .lines()
-            .filter(|line| line.contains('('))
-            .count()
-    };
+    let trace = scratch.join("trace");
+    let counting = strace::traced(strace::CHANGES, &trace, &poster(&cluster));
+    with_input(counting, &fs::read(&request).unwrap()).code(0);
+    let steps = strace::steps(&trace);
     assert!(
-        counting > 20,
-        "{counting} calls: the trace does not see the work"
+        steps.len() > 20,
+        "{} steps: the trace does not see the work",
+        steps.len()
     );
     let mut kept = 0;
-    for at in points(counting, 5) {
-        let name = format!("k{at}");
-        let killed = strace::killed(strace::CHANGES, at, &poster(&cluster));
+    for (turn, at) in strace::visited(steps, 3).enumerate() {
+        let name = format!("k{turn}");
+        let killed = strace::killed(&at, &poster(&cluster));
         let finished = with_input(killed, report_xml("", &[&name]).as_bytes());
         next_run(&cluster);
         if acknowledged(&finished.stdout) {
@@ -155,14 +124,14 @@ fn waiter_killed_at_every_step() {
         command
     };
     fs::write(&name, "k0").unwrap();
-    let count = strace::count(strace::CHANGES, &waiter(), cluster.root());
+    let steps = strace::steps_of(strace::CHANGES, &waiter(), cluster.root());
     assert_eq!(fs::read_to_string(&acked).unwrap(), "k0");
     let mut kept = 0;
-    for at in points(count, 11) {
-        let this = format!("k{at}");
+    for (turn, at) in strace::visited(steps, 7).enumerate() {
+        let this = format!("k{}", turn + 1);
         fs::write(&name, &this).unwrap();
         let _ = fs::remove_file(&acked);
-        let _ = strace::killed(strace::CHANGES, at, &waiter())
+        let _ = strace::killed(&at, &waiter())
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -193,18 +162,28 @@ fn listener_killed_at_every_step() {
     let cluster = Cluster::new(1);
     let node = Node::of(&cluster, 1);
     // A first run makes key and directories, so that all runs are alike.
-    let mut first = cluster.start("callbackd", &[]);
-    first.stdout_line("ready");
-    node.say(report_xml("", &["k0"]).as_bytes()).unwrap();
-    drop(first);
+    let trace = cluster.path("trace");
+    let listener = cluster.command("callbackd");
+    let mut steps = Vec::new();
+    for _ in 0..2 {
+        let traced = &mut strace::traced(strace::CHANGES, &trace, &listener);
+        let mut first = scenarios::Running::start(traced);
+        first.stdout_line("ready");
+        node.say(report_xml("", &["k"]).as_bytes()).unwrap();
+        cluster.settle();
+        first.end_traced();
+        steps = strace::steps(&trace);
+    }
     let mut kept = 0;
-    for at in points(90, 9) {
-        let name = format!("k{at}");
-        let mut callbackd = scenarios::Running::start(&mut strace::killed(
-            strace::CHANGES,
-            at,
-            &cluster.command("callbackd"),
-        ));
+    // And once at the moment when it has acknowledged, whatever it was about to do.
+    let points = strace::visited(steps, 1).map(Some).chain([None]);
+    for (turn, at) in points.enumerate() {
+        let name = format!("k{turn}");
+        let mut killed = match &at {
+            Some(at) => strace::killed(at, &listener),
+            None => strace::under(&["-qq", "-o", "/dev/null", "-e", "trace=none"], &listener),
+        };
+        let mut callbackd = scenarios::Running::start(&mut killed);
         let answer = if callbackd.stdout_has("ready") {
             node.say(report_xml("", &[&name]).as_bytes())
                 .unwrap_or_default()
@@ -219,7 +198,7 @@ fn listener_killed_at_every_step() {
                 cluster
                     .stored("n1")
                     .is_some_and(|stored| stored.starts_with(&format!("{name}!"))),
-                "call {at}: acknowledged and lost"
+                "{at:?}: acknowledged and lost"
             );
         }
         assert_one_row(&cluster);

@@ -126,22 +126,13 @@ fn killed_at_every_step() {
     }
     let site = Site::new();
     let before = site.rows();
-    let count = strace::count(strace::CHANGES, &site.command(), site.cluster.root());
+    let steps = strace::steps_of(strace::CHANGES, &site.command(), site.cluster.root());
     let after = site.rows();
     assert_ne!(before, after);
-    let stride = std::env::var("KILL_STRIDE")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(13);
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    let offset = now.subsec_nanos() as usize % stride;
-    println!("{count} calls, every {stride}. from {}", offset + 1);
     let (mut old, mut new) = (0, 0);
-    for at in (1 + offset..=count).step_by(stride) {
+    for at in strace::visited(steps, 7) {
         site.reset(&before);
-        strace::killed(strace::CHANGES, at, &site.command())
+        strace::killed(&at, &site.command())
             .stdin(Stdio::null())
             .output()
             .unwrap();

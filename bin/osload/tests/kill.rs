@@ -7,49 +7,36 @@
 mod support;
 
 use std::fs;
-use std::process::Command;
+use std::path::PathBuf;
 
+use simulators::strace::{self, CHANGES};
 use support::{Ended, MIB, Place, ended, has_strace};
 
-const CALLS: &str = "openat,write,pwrite64,copy_file_range,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,ftruncate,flock,clone,clone3,fork,vfork";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_osload");
 
-fn points(count: usize, default_stride: usize) -> impl Iterator<Item = usize> {
-    let stride = std::env::var("KILL_STRIDE").ok();
-    let stride = stride
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default_stride);
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap();
-    let offset = now.subsec_nanos() as usize % stride;
-    println!("{count} calls, every {stride}. from {}", offset + 1);
-    (1 + offset..=count).step_by(stride)
-}
-
-fn traced(place: &Place, options: &[&str], args: &[&str]) -> Command {
-    place.command("strace", &[options, &["--", PROGRAM], args].concat())
-}
-
-/// How many calls the main process makes.
-fn count(place: &Place, args: &[&str]) -> usize {
+/// What a clean run of the program calls of these, with the processes that it makes.
+fn trace(place: &Place, calls: &str, args: &[&str]) -> PathBuf {
     let trace = place.path("trace");
-    let options = [
-        "-qq",
-        "-o",
-        trace.to_str().unwrap(),
-        "-e",
-        &format!("trace={CALLS}"),
-    ];
-    ended(&mut traced(place, &options, args)).code(0);
-    let text = fs::read_to_string(trace).unwrap();
-    text.lines().filter(|line| line.contains('(')).count()
+    let options = ["-f", "-qq", "-y", "-o", trace.to_str().unwrap(), "-e"];
+    let calls = format!("trace={calls}");
+    let options = [&options[..], &[calls.as_str()]].concat();
+    ended(&mut strace::under(&options, &place.command(PROGRAM, args))).code(0);
+    trace
 }
 
-/// Kills at one call: the main process, or with `-f` whichever process makes so many first.
-fn killed(place: &Place, follow: bool, at: usize, args: &[&str]) -> Ended {
-    let inject = format!("inject={CALLS}:signal=SIGKILL:when={at}");
-    let options = ["-qq", "-o", "/dev/null", "-e", &inject];
-    let follow: &[&str] = if follow { &["-f"] } else { &[] };
-    ended(&mut traced(place, &[follow, &options].concat(), args))
+/// The program, with a fault put into it: of the main process, or with `-f` of whichever comes to it first.
+fn faulty(place: &Place, follow: &[&str], inject: &str, args: &[&str]) -> Ended {
+    let options = [&["-qq", "-o", "/dev/null", "-e", inject], follow].concat();
+    ended(&mut strace::under(&options, &place.command(PROGRAM, args)))
+}
+
+/// Where a line of a trace is that has all of these.
+#[track_caller]
+fn line(text: &str, what: &[&str]) -> usize {
+    let found = text
+        .lines()
+        .position(|line| what.iter().all(|part| line.contains(part)));
+    found.unwrap_or_else(|| panic!("{what:?} is missing in:\n{text}"))
 }
 
 /// Adds; the last child of a killed add may hold its lock for another moment.
@@ -63,9 +50,9 @@ fn add(place: &Place, name: &str, file: &str) -> Ended {
 }
 
 #[track_caller]
-fn assert_whole(place: &Place, name: &str, at: usize) {
+fn assert_whole(place: &Place, name: &str, at: &str) {
     let verified = place.run(&["image", "verify", name, "--jobs", "1"]);
-    assert_eq!(verified.code, Some(0), "call {at}: {verified:?}");
+    assert_eq!(verified.code, Some(0), "{at}: {verified:?}");
 }
 
 const ADD: [&str; 6] = ["image", "add", "a", "new", "--format", "raw"];
@@ -80,15 +67,16 @@ fn add_killed_at_every_step() {
         // Two parts.
         place.disk(name, 66 * MIB, seed);
     }
-    let calls = count(&place, &ADD);
-    assert!(calls > 60, "{calls}: the trace does not see the work");
+    let all = strace::steps(&trace(&place, CHANGES, &ADD));
+    let own = strace::steps_of(CHANGES, &place.command(PROGRAM, &ADD), &place.path(""));
+    assert!(own.len() > 40, "{own:?}: the trace does not see the work");
     let new = place.digest("a").unwrap();
-    for follow in [false, true] {
+    for (follow, steps) in [(&[][..], &own), (&["-f"], &all)] {
         let (mut kept, mut replaced) = (0, 0);
-        for at in points(calls, 31) {
+        for at in strace::visited(steps.clone(), 31) {
             add(&place, "a", "old").code(0);
             let old = place.digest("a").unwrap();
-            let ended = killed(&place, follow, at, &ADD);
+            let ended = faulty(&place, follow, &at.kill(), &ADD);
             match place.digest("a").unwrap() {
                 now if now == old => kept += 1,
                 now => {
@@ -100,7 +88,7 @@ fn add_killed_at_every_step() {
                 ended.code != Some(0) || place.digest("a").unwrap() == new,
                 "call {at}"
             );
-            assert_whole(&place, "a", at);
+            assert_whole(&place, "a", &at.to_string());
             assert_eq!(
                 place.column("osimage", "a", "provmethod").unwrap(),
                 "osload"
@@ -114,12 +102,12 @@ fn add_killed_at_every_step() {
         assert!(kept > 0);
     }
     // And where there was nothing before.
-    for at in points(calls, 59) {
+    for at in strace::visited(own, 59) {
         let place = Place::new();
         place.disk("new", 66 * MIB, 2);
-        killed(&place, false, at, &ADD);
+        faulty(&place, &[], &at.kill(), &ADD);
         if place.digest("a").is_some() {
-            assert_whole(&place, "a", at);
+            assert_whole(&place, "a", &at.to_string());
         } else {
             assert_eq!(place.run(&["image", "list"]).code(0).out, "");
             assert!(place.column("osimage", "a", "provmethod").is_none());
@@ -138,14 +126,17 @@ fn rm_killed_at_every_step() {
     place.disk("new", MIB, 1);
     place.add("a", "new").code(0);
     let rm = ["image", "rm", "a"];
-    let calls = count(&place, &rm);
-    assert!(calls > 20, "{calls}: the trace does not see the work");
-    for at in points(calls, 5) {
+    let steps = strace::steps_of(CHANGES, &place.command(PROGRAM, &rm), &place.path(""));
+    assert!(
+        steps.len() > 15,
+        "{steps:?}: the trace does not see the work"
+    );
+    for at in strace::visited(steps, 5) {
         add(&place, "a", "new").code(0);
-        killed(&place, false, at, &rm);
+        faulty(&place, &[], &at.kill(), &rm);
         let row = place.column("osimage", "a", "provmethod");
         if place.digest("a").is_some() {
-            assert_whole(&place, "a", at);
+            assert_whole(&place, "a", &at.to_string());
             place.run(&rm).code(0);
         } else {
             assert!(row.is_none(), "call {at}: a row without an image");
@@ -167,29 +158,17 @@ fn a_killed_add_is_gone_on_with() {
     let place = Place::new();
     place.disk("new", 66 * MIB, 2);
     // When the parts are joined all of them are there.
-    let inject = "inject=copy_file_range:signal=SIGKILL:when=1";
-    let options = ["-qq", "-o", "/dev/null", "-e", inject];
-    let dead = ended(&mut traced(&place, &options, &ADD));
+    let joining = "inject=copy_file_range:signal=SIGKILL:when=1";
+    let dead = faulty(&place, &[], joining, &ADD);
     assert_eq!(dead.code, None, "{dead:?}");
     assert_eq!(place.entries("adding").len(), 1);
-    let trace = place.path("trace");
-    let options = [
-        "-f",
-        "-qq",
-        "-o",
-        trace.to_str().unwrap(),
-        "-e",
-        "trace=openat,clone,clone3,fork,vfork",
-    ];
-    ended(&mut traced(&place, &options, &ADD)).code(0);
-    let text = fs::read_to_string(trace).unwrap();
+    let text = fs::read_to_string(trace(&place, "openat,clone,clone3,fork,vfork", &ADD)).unwrap();
     let packs = |line: &&str| line.contains("/part-") && line.contains("O_CREAT");
     assert_eq!(text.lines().filter(packs).count(), 0, "{text}");
-    assert_whole(&place, "a", 0);
+    assert_whole(&place, "a", "at the end");
     // Of another file nothing is gone on with, and what was left goes.
     place.disk("other", 66 * MIB, 3);
-    let options = ["-qq", "-o", "/dev/null", "-e", inject];
-    ended(&mut traced(&place, &options, &ADD));
+    faulty(&place, &[], joining, &ADD);
     add(&place, "b", "other").code(0);
     assert!(place.entries("adding").is_empty());
 }
@@ -201,23 +180,8 @@ fn what_is_said_to_be_stored_was_synced_before() {
     }
     let place = Place::new();
     place.disk("new", MIB, 2);
-    let trace = place.path("trace");
-    let options = [
-        "-qq",
-        "-y",
-        "-o",
-        trace.to_str().unwrap(),
-        "-e",
-        "trace=fsync,rename,write",
-    ];
-    ended(&mut traced(&place, &options, &ADD)).code(0);
-    let text = fs::read_to_string(trace).unwrap();
-    let at = |what: &[&str]| {
-        let found = text
-            .lines()
-            .position(|line| what.iter().all(|part| line.contains(part)));
-        found.unwrap_or_else(|| panic!("{what:?} is missing in:\n{text}"))
-    };
+    let text = fs::read_to_string(trace(&place, "fsync,rename,write", &ADD)).unwrap();
+    let at = |what: &[&str]| line(&text, what);
     let order = [
         at(&["fsync(", "/frames>"]),
         at(&["fsync(", "/manifest>"]),
@@ -244,34 +208,16 @@ fn a_full_disk_leaves_what_was() {
     place.add("a", "old").code(0);
     let old = place.digest("a").unwrap();
     // The tables' own files are synced before: which of them is the object's?
-    let trace = place.path("trace");
-    let options = [
-        "-qq",
-        "-y",
-        "-o",
-        trace.to_str().unwrap(),
-        "-e",
-        "trace=fsync",
-    ];
-    ended(&mut traced(
-        &place,
-        &options,
-        &["image", "add", "b", "new", "--format", "raw"],
-    ))
-    .code(0);
-    let text = fs::read_to_string(trace).unwrap();
-    let object = 1 + text
-        .lines()
-        .position(|line| line.contains("/frames>"))
-        .unwrap();
+    let add = ["image", "add", "b", "new", "--format", "raw"];
+    let text = fs::read_to_string(trace(&place, "fsync", &add)).unwrap();
+    let object = 1 + line(&text, &["/frames>"]);
     for (call, error, when, why) in [
         ("copy_file_range", "ENOSPC", 1, "No space left"),
         ("fsync", "EIO", object, "Input/output error"),
         ("rename", "ENOSPC", 1, "No space left"),
     ] {
         let inject = format!("inject={call}:error={error}:when={when}");
-        let options = ["-qq", "-o", "/dev/null", "-e", &inject];
-        let failed = ended(&mut traced(&place, &options, &ADD)).code(3);
+        let failed = faulty(&place, &[], &inject, &ADD).code(3);
         assert!(
             failed.err.starts_with("osload: ") && failed.err.contains(why),
             "{failed:?}"
@@ -279,6 +225,6 @@ fn a_full_disk_leaves_what_was() {
         assert_eq!(place.digest("a").unwrap(), old, "{call}");
         assert!(place.entries("adding").is_empty(), "{call}");
     }
-    assert_whole(&place, "a", 0);
+    assert_whole(&place, "a", "at the end");
     place.add("a", "new").code(0);
 }

@@ -35,6 +35,7 @@ mod server;
 mod sessions;
 mod sim_net;
 mod sim_node;
+pub mod strace;
 mod tar_scan;
 mod timer;
 mod updater;
