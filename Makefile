@@ -98,7 +98,7 @@ campaign: campaign-kills campaign-rflash campaign-oneserver campaign-fuzz
 
 campaign-kills: setup-test
 	$(CARGO) build --locked --workspace --bins
-	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill
+	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p scenarios --test kill_points --test snmove_kill --test osload_kill
 	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p firmware-update --test engine
 	KILL_STRIDE=$(KILL_STRIDE) $(CARGO) test --locked -p osload --test kill
 	OSLOAD_AGENT_RUNS=$(CAMPAIGN_LOADS) $(CARGO) test --locked -p osload-agent --test campaign -- --nocapture

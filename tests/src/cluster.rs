@@ -232,6 +232,23 @@ impl Cluster {
             .code(0);
     }
 
+    /// What runs in this cluster now, whoever started it: pid and command line.
+    pub fn processes(&self) -> Vec<(i32, String)> {
+        let own = format!("NODETOOLS_ROOT={}", self.root().display());
+        let pids = fs::read_dir("/proc").expect("/proc").flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        // Of a process that ended meanwhile nothing can be read, and a dead one has no words.
+        let found = pids.filter_map(|pid| {
+            let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).ok();
+            let environment = read("environ")?;
+            let mut words = environment.split(|byte| *byte == 0);
+            words.find(|word| *word == own.as_bytes())?;
+            let command = String::from_utf8_lossy(&read("cmdline")?).replace('\0', " ");
+            (!command.is_empty()).then_some((pid, command))
+        });
+        found.collect()
+    }
+
     /// The root directory.
     pub fn root(&self) -> &Path {
         self.root.path()

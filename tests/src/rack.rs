@@ -12,11 +12,17 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use disk_image::Store;
+use disk_image::testing::put;
+
 use crate::cluster::Cluster;
 use crate::process::{Finished, Running, program};
 
 /// The management node's address.
 const MASTER: &str = "10.99.0.254";
+
+/// What images are made of here.
+const FRAME: u32 = 1 << 20;
 
 /// How long something may take that a test waits for, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -36,25 +42,50 @@ nsenter --target "$2" --net ip link set lo up
 nsenter --target "$2" --net ip address add "10.99.0.$1/24" dev eth0
 nsenter --target "$2" --net ip link set eth0 up"#;
 
-/// The boot command. A node's boot is a session of its own, so that nobody but its power ends it.
+/// The boot command. A node's boot is a session of its own, so that nobody but its power ends it. Power is
+/// switched by one at a time: who calls when a call before has just been killed waits for what that started.
 const HOOK: &str = r#"#!/bin/sh
 set -eu
 cd "$(dirname "$0")"
 while read -r node; do
+	exec 9>"$node/power"
+	flock 9
 	if [ -s "$node/pid" ]; then
-		kill -9 -- "-$(cat "$node/pid")" 2>/dev/null || :
+		while kill -s KILL -- "-$(cat "$node/pid")" 2>/dev/null; do
+			# Off is when nothing of it has the disk any more.
+			sleep 0.01
+		done
 		rm -f "$node/pid"
 	fi
 	printf '%s\n' "$1" >>"$node/boots"
 	case $1 in
 	runcmd=*)
 		env >"$node/environment"
-		setsid sh -c 'echo $$ >"$0/pid"; exec nsenter --target "$(cat "$0/host")" --net sh "$0/boot"' \
+		setsid sh -c 'echo $$ >"$0/pid"; exec 9>&-; exec nsenter --target "$(cat "$0/host")" --net sh "$0/boot"' \
 			"$PWD/$node" </dev/null >>"$node/console" 2>&1 &
 		;;
 	esac
+	exec 9>&-
 done
 "#;
+
+/// A disk of so many MiB, every other one full of what differs from all others; the rest holes.
+pub fn disk(mebibytes: usize, seed: u8) -> Vec<u8> {
+    let mut disk = vec![0; mebibytes << 20];
+    let mut state = u64::from(seed) + 1;
+    for (number, window) in disk.chunks_mut(1 << 20).enumerate() {
+        if number % 2 == 1 && number + 1 != mebibytes {
+            continue;
+        }
+        for word in window.chunks_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            word.copy_from_slice(&state.to_le_bytes()[..word.len()]);
+        }
+    }
+    disk
+}
 
 /// All of it; gone when dropped.
 #[derive(Debug)]
@@ -111,6 +142,40 @@ impl Rack {
             rack.boots(i, &rack.agent(i));
         }
         rack
+    }
+
+    /// The same, each with a disk of this length, and this disk as the image `img`.
+    pub fn with_image(count: usize, disk: &[u8]) -> Rack {
+        let rack = Rack::new(count);
+        rack.add_image("img", disk);
+        for i in 1..=count {
+            rack.give_disk(i, disk.len());
+        }
+        rack
+    }
+
+    /// One more image.
+    pub fn add_image(&self, name: &str, disk: &[u8]) {
+        let state = self.cluster.path("var/lib/xcat-nodetools");
+        fs::create_dir_all(&state).expect("state");
+        let orders = state.join("osload/orders");
+        let store = Store::open(&state.join("images"), &orders).expect("store");
+        put(&store, name, disk, FRAME).expect("image");
+    }
+
+    /// What the tables say that a node boots next.
+    pub fn chain(&self, node: &str) -> String {
+        let shown = self.run("xtab", &["get", node, "chain.currstate", "chain.currchain"]);
+        shown.stdout
+    }
+
+    /// Of a load nothing is left but what nodes are to boot.
+    #[track_caller]
+    pub fn assert_load_over(&self) {
+        assert_eq!(self.cluster.claims(), [""; 0]);
+        let orders = self.cluster.path("var/lib/xcat-nodetools/osload/orders");
+        let left: Vec<_> = fs::read_dir(orders).expect("orders").flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 
     /// The command that loads node `nI` for real.

@@ -4,62 +4,10 @@
 use std::fs;
 use std::path::Path;
 
-use disk_image::Store;
-use disk_image::testing::put;
 use nix::sys::signal::Signal;
-use scenarios::{Finished, Rack, parts};
+use scenarios::{Finished, Rack, disk, parts};
 
-const FRAME: u32 = 1 << 20;
 const GENESIS: &str = "runcmd=osload-agent";
-
-/// A disk of so many MiB, every other one full of what differs from all others; the rest holes.
-fn disk(mebibytes: usize, seed: u8) -> Vec<u8> {
-    let mut disk = vec![0; mebibytes << 20];
-    let mut state = u64::from(seed) + 1;
-    for (number, window) in disk.chunks_mut(1 << 20).enumerate() {
-        if number % 2 == 1 && number + 1 != mebibytes {
-            continue;
-        }
-        for word in window.chunks_mut(8) {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            word.copy_from_slice(&state.to_le_bytes()[..word.len()]);
-        }
-    }
-    disk
-}
-
-/// Nodes whose disks are as large as the image, and the image.
-fn rack(nodes: usize, disk: &[u8]) -> Rack {
-    let rack = Rack::new(nodes);
-    add(&rack, "img", disk);
-    for i in 1..=nodes {
-        rack.give_disk(i, disk.len());
-    }
-    rack
-}
-
-fn add(rack: &Rack, name: &str, disk: &[u8]) {
-    let state = rack.cluster.path("var/lib/xcat-nodetools");
-    fs::create_dir_all(&state).unwrap();
-    let store = Store::open(&state.join("images"), &state.join("osload/orders")).unwrap();
-    put(&store, name, disk, FRAME).unwrap();
-}
-
-fn chain(rack: &Rack, node: &str) -> String {
-    let shown = rack.run("xtab", &["get", node, "chain.currstate", "chain.currchain"]);
-    shown.stdout
-}
-
-/// Nothing of a run is left but what nodes are to boot.
-#[track_caller]
-fn assert_over(rack: &Rack) {
-    assert_eq!(rack.cluster.claims(), [""; 0]);
-    let orders = rack.cluster.path("var/lib/xcat-nodetools/osload/orders");
-    let left: Vec<_> = fs::read_dir(orders).unwrap().flatten().collect();
-    assert!(left.is_empty(), "{left:?}");
-}
 
 fn is_root() -> bool {
     parts::root() && parts::have("strace") && parts::have("nsenter")
@@ -94,13 +42,13 @@ fn every_node_is_loaded_and_boots_its_own_disk() {
         return;
     }
     let image = disk(16, 1);
-    let rack = rack(4, &image);
+    let rack = Rack::with_image(4, &image);
     let done = rack.run("osload", &["-i", "img", "all", "-V", "--json"]);
     done.code(0);
     for i in 1..=4 {
         assert!(fs::read(rack.disk(i)).unwrap() == image, "n{i}");
         assert_eq!(rack.booted(i), [GENESIS, "reboot"]);
-        assert!(chain(&rack, &format!("n{i}")).contains("boot"), "n{i}");
+        assert!(rack.chain(&format!("n{i}")).contains("boot"), "n{i}");
         let line = done
             .stdout
             .lines()
@@ -117,7 +65,7 @@ fn every_node_is_loaded_and_boots_its_own_disk() {
         "{}",
         done.stderr
     );
-    assert_over(&rack);
+    rack.assert_load_over();
 }
 
 #[test]
@@ -125,7 +73,7 @@ fn what_cannot_work_is_refused_before_a_node_is_touched() {
     if !is_root() {
         return;
     }
-    let rack = rack(2, &disk(4, 1));
+    let rack = Rack::with_image(2, &disk(4, 1));
     let refused = |args: &[&str], code: i32, why: &str| {
         let done = rack.run("osload", args);
         done.code(code);
@@ -198,7 +146,7 @@ fn a_forged_verdict_changes_nothing() {
         return;
     }
     let image = disk(4, 1);
-    let rack = rack(2, &image);
+    let rack = Rack::with_image(2, &image);
     // n1 has a system that lies before it is switched off and whenever it runs; n2 never comes up.
     rack.boots(2, "sleep 1000");
     let before = "0123456789abcdef0123456789abcdef";
@@ -231,7 +179,7 @@ fn a_forged_verdict_changes_nothing() {
     done.code(1);
     assert!(done.stderr.contains("n2: cancelled"), "{}", done.stderr);
     assert_eq!(rack.booted(2), [GENESIS], "never rebooted into a disk");
-    assert_over(&rack);
+    rack.assert_load_over();
 }
 
 #[test]
@@ -240,7 +188,7 @@ fn a_node_that_dies_is_started_once_more_and_the_others_go_on() {
         return;
     }
     let image = disk(24, 1);
-    let rack = rack(4, &image);
+    let rack = Rack::with_image(4, &image);
     // Slowly, so that the frames that a node had are known before it dies.
     let _server = rack.start("osload", &["serve", "img", "--rate", "2", "--idle", "600"]);
     // n2 dies half-way each time, n3 the first time only, n4 never gets as far as its agent.
@@ -285,11 +233,7 @@ fn a_node_that_dies_is_started_once_more_and_the_others_go_on() {
     assert_eq!(rack.booted(4), [GENESIS, GENESIS]);
     assert!(fs::read(rack.disk(3)).unwrap() == image);
     assert!(fs::read(rack.disk(2)).unwrap() != image, "half of a disk");
-    assert!(
-        chain(&rack, "n2").contains("shell"),
-        "{}",
-        chain(&rack, "n2")
-    );
+    assert!(rack.chain("n2").contains("shell"), "{}", rack.chain("n2"));
     assert!(
         done.stderr.contains("n2: writing failed: "),
         "{}",
@@ -305,7 +249,7 @@ fn a_node_that_dies_is_started_once_more_and_the_others_go_on() {
         "{}",
         done.stderr
     );
-    assert_over(&rack);
+    rack.assert_load_over();
 }
 
 #[test]
@@ -314,7 +258,7 @@ fn one_node_is_loaded_by_one_osload() {
         return;
     }
     let image = disk(4, 1);
-    let rack = rack(2, &image);
+    let rack = Rack::with_image(2, &image);
     let go = rack.path(1, "go");
     nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
     rack.boots(
@@ -342,7 +286,7 @@ fn one_node_is_loaded_by_one_osload() {
     fs::write(&go, "go\n").unwrap();
     first.finish().code(0);
     assert!(fs::read(rack.disk(1)).unwrap() == image);
-    assert_over(&rack);
+    rack.assert_load_over();
 }
 
 #[test]
@@ -351,8 +295,8 @@ fn two_loads_and_a_reboot_at_once_and_nobody_waits_for_failed_nodes() {
         return;
     }
     let (one, two) = (disk(4, 1), disk(6, 2));
-    let rack = rack(6, &one);
-    add(&rack, "two", &two);
+    let rack = Rack::with_image(6, &one);
+    rack.add_image("two", &two);
     for i in [3, 4] {
         rack.give_disk(i, two.len());
     }
@@ -382,7 +326,7 @@ fn two_loads_and_a_reboot_at_once_and_nobody_waits_for_failed_nodes() {
     ] {
         assert_eq!(rack.booted(i), boots, "n{i}");
     }
-    assert_over(&rack);
+    rack.assert_load_over();
 }
 
 #[test]
@@ -391,7 +335,7 @@ fn in_the_background_it_goes_on_and_whoever_started_it_is_told_what_cannot_work(
         return;
     }
     let image = disk(4, 1);
-    let rack = rack(1, &image);
+    let rack = Rack::with_image(1, &image);
     let refused = rack.run("osload", &["-s", "-i", "other", "n1"]);
     refused.code(3);
     assert!(refused.stderr.contains("other"), "{}", refused.stderr);
@@ -414,24 +358,16 @@ fn who_switches_power_himself_gets_nodes_that_are_only_armed() {
     if !is_root() {
         return;
     }
-    let rack = rack(1, &disk(4, 1));
+    let rack = Rack::with_image(1, &disk(4, 1));
     let mut run = rack.start("osload", &["-r", "-i", "img", "n1", "-V"]);
     run.stderr_line("n1: armed");
-    assert!(
-        chain(&rack, "n1").contains(GENESIS),
-        "{}",
-        chain(&rack, "n1")
-    );
+    assert!(rack.chain("n1").contains(GENESIS), "{}", rack.chain("n1"));
     run.signal(Signal::SIGTERM);
     run.finish().code(1);
     assert_eq!(rack.booted(1), [""; 0]);
     // Nothing was written: it goes where it went before.
-    assert!(
-        !chain(&rack, "n1").contains(GENESIS),
-        "{}",
-        chain(&rack, "n1")
-    );
-    assert_over(&rack);
+    assert!(!rack.chain("n1").contains(GENESIS), "{}", rack.chain("n1"));
+    rack.assert_load_over();
 }
 
 #[test]
@@ -439,7 +375,7 @@ fn a_verdict_that_comes_when_its_osload_is_dead_is_kept_and_moves_nothing() {
     if !is_root() {
         return;
     }
-    let rack = rack(1, &disk(4, 1));
+    let rack = Rack::with_image(1, &disk(4, 1));
     rack.boots(1, "sleep 1000");
     let mut run = rack.start("osload", &["-i", "img", "n1", "-V"]);
     run.stderr_line("n1: booting into genesis");
@@ -461,13 +397,13 @@ fn a_verdict_that_comes_when_its_osload_is_dead_is_kept_and_moves_nothing() {
     let kept = rack.cluster.spool().join("loads/n1");
     rack.wait_until("it is kept", || kept.exists());
     assert_eq!(rack.cluster.waiting(), [""; 0], "nobody is held up by it");
-    assert!(chain(&rack, "n1").contains(GENESIS));
+    assert!(rack.chain("n1").contains(GENESIS));
     assert_eq!(rack.booted(1), [GENESIS]);
     // The next run begins anew, with another number.
     rack.boots(1, &rack.agent(1));
     rack.run("osload", &["-i", "img", "n1"]).code(0);
     assert_ne!(rack.handed(1, "NODETOOLS_NONCE"), nonce);
-    assert_over(&rack);
+    rack.assert_load_over();
 }
 
 /// Where osload is killed: when a file is there, or a node has said something.
@@ -498,7 +434,7 @@ fn killed_at_any_step_it_leaves_nothing_running_and_no_half_of_a_disk_to_boot() 
         ("set up", set_up),
     ];
     for (step, reached) in steps {
-        let rack = rack(1, &image);
+        let rack = Rack::with_image(1, &image);
         // Slow enough to be killed in the middle.
         let slow = format!(
             "strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:delay_enter=200000 -- {}",
@@ -512,7 +448,7 @@ fn killed_at_any_step_it_leaves_nothing_running_and_no_half_of_a_disk_to_boot() 
         // Without its claim the agent has no leave to write, and ends; nothing reboots it.
         rack.wait_until("the agent has ended", || !rack.is_on(1));
         assert!(rack.booted(1).len() <= 1, "{step}: {:?}", rack.booted(1));
-        let state = chain(&rack, "n1");
+        let state = rack.chain("n1");
         assert!(
             rack.booted(1).is_empty() || !state.contains("boot"),
             "{step}: {state}"
@@ -521,6 +457,6 @@ fn killed_at_any_step_it_leaves_nothing_running_and_no_half_of_a_disk_to_boot() 
         rack.boots(1, &rack.agent(1));
         rack.run("osload", &["-i", "img", "n1"]).code(0);
         assert!(fs::read(rack.disk(1)).unwrap() == image, "{step}");
-        assert_over(&rack);
+        rack.assert_load_over();
     }
 }
