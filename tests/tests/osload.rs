@@ -252,6 +252,52 @@ fn a_node_that_dies_is_started_once_more_and_the_others_go_on() {
     rack.assert_load_over();
 }
 
+/// It has said which disk, and then nothing more comes: not even the first frame.
+#[test]
+fn a_node_that_dies_before_its_first_frame_is_missed_soon() {
+    if !is_root() {
+        return;
+    }
+    let image = disk(4, 1);
+    let rack = Rack::with_image(1, &image);
+    let first = format!(
+        "strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=KILL:when=1 -- {}",
+        rack.agent(1)
+    );
+    let once = format!(
+        "sh -c 'if mkdir \"$0.once\"; then exec {first}; fi; exec {}' {}",
+        rack.agent(1),
+        rack.path(1, "boot").display()
+    );
+    rack.boots(1, &once);
+    let done = rack.run("osload", &["-i", "img", "n1", "-o", "stall=10"]);
+    done.code(0);
+    let missed = "n1: nothing was heard of its agent for 10 s (0 of 0 frames); started once more";
+    assert!(done.stderr.contains(missed), "{}", done.stderr);
+    assert_eq!(rack.booted(1), [GENESIS, GENESIS, "reboot"]);
+    assert!(fs::read(rack.disk(1)).unwrap() == image);
+    rack.assert_load_over();
+}
+
+/// Its disk takes longer to become zeros than it may be silent.
+#[test]
+fn a_node_that_makes_its_disk_ready_is_waited_for() {
+    if !is_root() {
+        return;
+    }
+    let image = disk(4, 1);
+    let rack = Rack::with_image(1, &image);
+    let slow = format!(
+        "strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:delay_enter=4000000:when=1..4 -- {}",
+        rack.agent(1)
+    );
+    rack.boots(1, &slow);
+    let done = rack.run("osload", &["-i", "img", "n1", "-z", "2", "-o", "stall=10"]);
+    done.code(0);
+    assert_eq!(rack.booted(1), [GENESIS, "reboot"], "{}", done.stderr);
+    assert!(fs::read(rack.disk(1)).unwrap() == image);
+}
+
 #[test]
 fn one_node_is_loaded_by_one_osload() {
     if !is_root() {

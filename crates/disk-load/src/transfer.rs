@@ -3,20 +3,24 @@
 use std::io;
 use std::time::Duration;
 
-use image_transfer::{Error, Load, ReadBack, Settings};
+use image_transfer::{Error, Load, Pulse, ReadBack, Settings};
 
 use crate::supply::{Ended, Supply, Written};
 
 /// An image on its way by HTTP.
 pub(crate) struct Transfer {
     settings: Settings,
+    /// Until frames are asked for.
+    pulse: Option<Pulse>,
     load: Option<Load>,
 }
 
 impl Transfer {
     pub(crate) fn new(settings: Settings) -> Transfer {
+        let pulse = Pulse::start(settings.server, settings.digest, &settings.nonce);
         Transfer {
             settings,
+            pulse: Some(pulse),
             load: None,
         }
     }
@@ -24,6 +28,7 @@ impl Transfer {
 
 impl Supply for Transfer {
     fn begin(&mut self, have: &[bool]) -> Result<(), Ended> {
+        self.pulse = None;
         // The one before has the socket for peers until it is gone.
         self.load = None;
         self.load = Some(Load::start(self.settings.clone(), have).map_err(ended)?);

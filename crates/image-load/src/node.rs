@@ -17,6 +17,9 @@ pub(crate) struct Node {
     /// Frames that it has, of all, and when the last one came.
     pub(crate) have: (u64, u64),
     pub(crate) moved: Instant,
+    /// Words of its agent that image servers have heard, and when the last one came.
+    words: u64,
+    heard: Instant,
     /// What was told of `have` last, in tenths.
     pub(crate) told: u64,
     /// How its disk was written, for its last line.
@@ -59,7 +62,8 @@ pub(crate) struct Patience {
     pub(crate) set_up: Duration,
     /// [`Place::Loading`] in all.
     pub(crate) limit: Duration,
-    /// [`Place::Loading`] without another frame, while some are missing and some are there.
+    /// [`Place::Loading`] without a word of its agent; or without another frame, while some are missing
+    /// and some are there.
     pub(crate) stall: Duration,
 }
 
@@ -73,6 +77,8 @@ impl Node {
             touched: false,
             have: (0, 0),
             moved: now,
+            words: 0,
+            heard: now,
             told: 0,
             story: String::new(),
         }
@@ -82,11 +88,23 @@ impl Node {
         self.place = place;
         self.since = Instant::now();
         self.moved = self.since;
+        self.heard = self.since;
     }
 
     /// True from its start to its end.
     pub(crate) fn is_under_way(&self) -> bool {
         !matches!(self.place, Place::Pending | Place::Settled)
+    }
+
+    /// What its agent has said to the image servers, in all. True if that is more, or less to a new
+    /// server, than the last time: it lives.
+    pub(crate) fn has_spoken(&mut self, words: u64) -> bool {
+        let spoke = words != self.words;
+        if spoke {
+            self.words = words;
+            self.heard = Instant::now();
+        }
+        spoke
     }
 
     /// A count came from the image servers. True if it says more than the last.
@@ -132,6 +150,15 @@ impl Node {
                     never_entered: false,
                 })
             }
+            Place::Loading if now.saturating_duration_since(self.heard) >= patience.stall => {
+                Some(Wedged {
+                    why: format!(
+                        "nothing was heard of its agent for {} s ({have} of {total} frames)",
+                        patience.stall.as_secs()
+                    ),
+                    never_entered: false,
+                })
+            }
             _ => None,
         }
     }
@@ -151,6 +178,7 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const PATIENCE: Patience = Patience {
@@ -178,11 +206,21 @@ mod tests {
         assert_eq!(at(&node, 99), None);
         assert!(at(&node, 100).is_some_and(|wedged| wedged.never_entered));
         node.enter(Place::Loading);
+        let said = |node: &Node, seconds| at(node, seconds).map(|wedged| wedged.why);
+        assert_eq!(at(&node, 9), None);
+        let silent = said(&node, 10).unwrap();
+        assert!(silent.contains("nothing was heard"), "{silent}");
+        assert!(node.has_spoken(1) && !node.has_spoken(1));
+        // As if it had spoken at the end of each time.
+        let later =
+            |node: &mut Node, seconds| node.heard = node.since + Duration::from_secs(seconds);
+        later(&mut node, 999);
         assert_eq!(at(&node, 999), None, "wiping takes its time");
         assert!(node.progressed(5, 10) && !node.progressed(5, 10));
-        assert!(at(&node, 50).is_some_and(|wedged| !wedged.never_entered));
+        let stalled = said(&node, 50).unwrap();
+        assert!(stalled.contains("no more frames"), "{stalled}");
         assert!(node.progressed(10, 10));
         assert_eq!(at(&node, 999), None, "so does reading back");
-        assert!(at(&node, 1000).is_some_and(|wedged| wedged.why.contains("10 of 10")));
+        assert!(said(&node, 1000).unwrap().contains("10 of 10"));
     }
 }

@@ -51,7 +51,8 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// From a node's start to the first word of its agent.
     pub set_up: Duration,
-    /// Without one more frame for so long, a node that writes is taken for dead.
+    /// Without a word of its agent for so long, or without one more frame, a node that writes is taken for
+    /// dead.
     pub stall: Duration,
     /// Tell what is done with each node.
     pub notes: bool,

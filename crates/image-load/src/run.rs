@@ -569,7 +569,11 @@ impl Run {
         };
         let mut notes = Vec::new();
         for (name, one) in progress {
-            if one.have > 0 && self.place(&name) == Some(Place::Booting) {
+            let Some(node) = self.nodes.get_mut(&name) else {
+                continue;
+            };
+            // Counts of before it was started again are no word of it.
+            if node.has_spoken(one.words) && node.place == Place::Booting {
                 self.entered(&name);
             }
             let Some(node) = self.nodes.get_mut(&name) else {

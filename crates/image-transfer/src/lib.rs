@@ -25,6 +25,6 @@ mod serve;
 
 pub use error::Error;
 pub use http::{Bad, Limits, Method, Parsed, Request, Span, Wanted, parse};
-pub use load::{Load, ReadBack, Received, Settings, Traffic, document};
+pub use load::{Load, Pulse, ReadBack, Received, Settings, Traffic, document};
 pub use protocol::{Asked, Neighbours, OFFERED, Offer, PEERS, Progress, Unknown, read_news};
 pub use serve::{Account, Gate, Image, ImageServer, Refusal};

@@ -76,6 +76,8 @@ pub struct Account {
     pub have: u64,
     /// It needs nothing more, by its own word.
     pub done: bool,
+    /// How often it has said how far it is.
+    pub words: u64,
     /// Bytes of bodies that it took of us: our own count.
     pub bytes: u64,
 }
@@ -309,6 +311,7 @@ impl Desk {
         account.nonce = Some(progress.nonce.clone());
         account.have = progress.have;
         account.done = progress.done;
+        account.words += 1;
         let run = self.runs.entry(progress.nonce.clone()).or_default();
         run.note(SocketAddr::new(peer, progress.port), now)
     }
@@ -318,6 +321,7 @@ impl Desk {
             nonce: None,
             have: 0,
             done: false,
+            words: 0,
             bytes: 0,
         })
     }

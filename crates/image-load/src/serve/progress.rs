@@ -22,6 +22,8 @@ pub struct Progress {
     pub bytes: u64,
     /// It needs nothing more of any server.
     pub done: bool,
+    /// How often it has said how far it is: while this changes, it lives.
+    pub words: u64,
 }
 
 /// How far the nodes of a run are, by the image servers of this host.
@@ -47,6 +49,7 @@ pub fn progress(nonce: &str) -> Result<BTreeMap<String, Progress>, Error> {
             sum.total += one.total;
             sum.bytes += one.bytes;
             sum.done &= one.done;
+            sum.words += one.words;
         }
     }
     Ok(nodes)
@@ -76,11 +79,18 @@ pub(super) fn file(directory: &PrivateDir, nonce: &str, image: &Digest) -> PathB
     directory.path().join(format!("{nonce}.{}", short(image)))
 }
 
-/// Lines `node,frames,of,bytes,done`.
+/// Lines `node,frames,of,bytes,done,words`.
 pub(super) fn write(file: &Path, nodes: &BTreeMap<String, Progress>) -> io::Result<()> {
     let lines = nodes.iter().map(|(node, one)| {
         let done = u8::from(one.done);
-        format!("{node},{},{},{},{done}\n", one.have, one.total, one.bytes)
+        let Progress {
+            have,
+            total,
+            bytes,
+            words,
+            ..
+        } = one;
+        format!("{node},{have},{total},{bytes},{done},{words}\n")
     });
     // Dot first: no reader takes it for a run's.
     let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -104,6 +114,7 @@ fn parse(line: &str) -> Option<(String, Progress)> {
         total: number()?,
         bytes: number()?,
         done: number()? == 1,
+        words: number()?,
     };
     Some((node, progress))
 }
@@ -123,6 +134,7 @@ mod tests {
             total: 9,
             bytes: 7,
             done,
+            words: 5,
         };
         let nodes = BTreeMap::from([
             ("n1".to_string(), one(1, false)),
@@ -130,7 +142,7 @@ mod tests {
         ]);
         write(&file, &nodes).unwrap();
         assert_eq!(read(&file), nodes);
-        std::fs::write(&file, "n1,1,2\n,1,2,3,0\nn2,x,1,1,1\n").unwrap();
+        std::fs::write(&file, "n1,1,2\n,1,2,3,0,1\nn2,x,1,1,1,1\nn3,1,1,1,1\n").unwrap();
         assert!(read(&file).is_empty());
     }
 }

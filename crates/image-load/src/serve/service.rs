@@ -185,6 +185,7 @@ impl Running {
                     total: self.frames,
                     bytes: account.bytes + before,
                     done: account.done,
+                    words: account.words,
                 };
                 runs.entry(key.0).or_default().insert(key.1, one);
             }

@@ -97,7 +97,7 @@ pub fn document(
 }
 
 /// None: the deadline.
-fn answer(
+pub(super) fn answer(
     exchange: &mut Exchange,
     epoll: &Epoll,
     deadline: Instant,

@@ -3,11 +3,13 @@
 mod document;
 mod flights;
 mod peer;
+mod pulse;
 mod random;
 mod server;
 mod shelf;
 
 pub use document::document;
+pub use pulse::Pulse;
 pub use shelf::ReadBack;
 
 use std::collections::{HashMap, HashSet, VecDeque};
