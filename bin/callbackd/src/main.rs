@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use node_report::{Place, Remark, Service};
 use program::syslog::{Level, log};
-use program::{Interrupt, complain, escape, exit};
+use program::{Interrupt, close_stdout, complain, escape, exit};
 use xcat_request::load::Told;
 use xcat_tables::{Location, Tables};
 
@@ -99,13 +99,4 @@ fn say(remark: &Remark, verbose: bool) {
     if verbose {
         complain(NAME, &text);
     }
-}
-
-fn close_stdout() -> nix::Result<()> {
-    let null = nix::fcntl::open(
-        "/dev/null",
-        nix::fcntl::OFlag::O_WRONLY,
-        nix::sys::stat::Mode::empty(),
-    )?;
-    nix::unistd::dup2_stdout(null)
 }

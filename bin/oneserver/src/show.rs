@@ -91,8 +91,5 @@ pub(crate) fn sentence(event: &Event) -> String {
 pub(crate) fn announce() {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "listening");
-    let flags = nix::fcntl::OFlag::O_WRONLY;
-    if let Ok(null) = nix::fcntl::open("/dev/null", flags, nix::sys::stat::Mode::empty()) {
-        let _ = nix::unistd::dup2_stdout(null);
-    }
+    let _ = program::close_stdout();
 }

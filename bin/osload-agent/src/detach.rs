@@ -1,7 +1,7 @@
 //! Into the background: the newer genesis ends an action after 300 seconds, and a disk takes longer.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,8 +11,11 @@ use fork_worker::command::{Spec, run, start_detached};
 const ACTIONS: &str = "/usr/libexec/xcat/genesis/actions";
 /// systemd makes it where it runs.
 const SYSTEMD: &str = "/run/systemd/system";
-/// A control group of our own, where systemd does not make one.
+/// The one tree of control groups, and a group of our own in it, where systemd does not make one.
+const TREE: &str = "/sys/fs/cgroup/cgroup.procs";
 const GROUP: &str = "/sys/fs/cgroup/osload-agent";
+/// What it says that has gone its own way.
+const GONE: &str = "detached";
 
 /// What the boot may have handed over in the environment.
 const VARIABLES: [&str; 8] = [
@@ -32,7 +35,8 @@ pub(crate) fn is_action() -> bool {
 }
 
 /// Starts this program again as a unit of its own, which systemd does not end with the action's; where
-/// that cannot be had, as a session of its own that leaves the action's control group.
+/// that cannot be had, as a session of its own that leaves the action's control group. Returns when
+/// that is so: from then on whoever ends the action ends nothing of it.
 ///
 /// # Errors
 /// It could not be started. `said` hears which way it went.
@@ -52,21 +56,35 @@ pub(crate) fn detach(said: &mut dyn FnMut(&str)) -> io::Result<()> {
             Err(why) => said(&format!("{why}: going on without a unit of its own")),
         }
     }
-    start_detached(
+    let ready = start_detached(
         &program,
         &args,
         &[("NODETOOLS_DETACHED".into(), "1".into())],
     )?;
-    Ok(())
+    let mut line = String::new();
+    BufReader::new(ready).read_line(&mut line)?;
+    match line.trim_end() {
+        GONE => Ok(()),
+        _ => Err(io::Error::other("it ended at once")),
+    }
 }
 
-/// Leaves the control group of whoever started us: what is in a unit's group ends with the unit.
-pub(crate) fn leave_group() {
-    if std::env::var_os("NODETOOLS_DETACHED").is_some() {
-        // Where there is no such tree, there is nothing that ends us by it.
+/// Leaves the control group of whoever started us, who waits for that: what is in a unit's group ends with
+/// the unit.
+///
+/// # Errors
+/// Standard output cannot be closed.
+pub(crate) fn leave_group() -> io::Result<()> {
+    if std::env::var_os("NODETOOLS_DETACHED").is_none() {
+        return Ok(());
+    }
+    // Where there is no such tree, there is nothing that ends us by it.
+    if Path::new(TREE).exists() {
         let _ = std::fs::create_dir(GROUP);
         let _ = std::fs::write(PathBuf::from(GROUP).join("cgroup.procs"), "0");
     }
+    let _ = writeln!(io::stdout(), "{GONE}");
+    program::close_stdout()
 }
 
 fn unit(program: &Path, args: &[OsString]) -> io::Result<()> {

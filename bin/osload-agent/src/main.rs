@@ -49,7 +49,7 @@ fn osload(args: &Args) -> anyhow::Result<u8> {
         detach::detach(&mut |why| complain(NAME, why)).context("cannot go to the background")?;
         return Ok(exit::DONE);
     }
-    detach::leave_group();
+    detach::leave_group().context("standard output")?;
     let verdict = agent::run(
         &settings,
         &mut |set_up, deadline| match &master {

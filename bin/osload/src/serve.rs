@@ -9,7 +9,7 @@ use anyhow::Context;
 use disk_image::{Digest, Store};
 use image_load::serve::{Remark, Service, open};
 use program::syslog::{Level, log};
-use program::{Interrupt, Site, complain, exit, paths};
+use program::{Interrupt, Site, close_stdout, complain, exit, paths};
 use xcat_tables::Location;
 
 use crate::NAME;
@@ -68,14 +68,4 @@ pub(crate) fn serve(args: &Args) -> anyhow::Result<u8> {
         }
     })?;
     Ok(exit::DONE)
-}
-
-/// Whoever reads it goes on.
-pub(crate) fn close_stdout() -> nix::Result<()> {
-    let null = nix::fcntl::open(
-        "/dev/null",
-        nix::fcntl::OFlag::O_WRONLY,
-        nix::sys::stat::Mode::empty(),
-    )?;
-    nix::unistd::dup2_stdout(null)
 }

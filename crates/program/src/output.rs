@@ -14,6 +14,16 @@ pub struct Output {
     waiting: Option<Vec<u8>>,
 }
 
+/// Whoever waits for a line of this program and then for the end of its output goes on: from here on
+/// standard output is `/dev/null`.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn close_stdout() -> io::Result<()> {
+    let null = File::options().write(true).open("/dev/null")?;
+    Ok(nix::unistd::dup2_stdout(null)?)
+}
+
 /// Bytes that are worth a write.
 const BATCH: usize = 64 << 10;
 

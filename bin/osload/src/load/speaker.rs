@@ -8,11 +8,10 @@ use anyhow::Context;
 use image_load::{NodeResult, Plan, Results, Status, words};
 use node_reboot::privileged::Answers;
 use program::syslog::{Level, log};
-use program::{Output, Progress, StatusFd, complain, escape, exit};
+use program::{Output, Progress, StatusFd, close_stdout, complain, escape, exit};
 
 use super::args::Load;
 use crate::NAME;
-use crate::serve::close_stdout;
 
 /// The version of the form of `--json`.
 const FORMAT: u32 = 1;
