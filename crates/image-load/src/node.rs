@@ -96,15 +96,13 @@ impl Node {
         !matches!(self.place, Place::Pending | Place::Settled)
     }
 
-    /// What its agent has said to the image servers, in all. True if that is more, or less to a new
-    /// server, than the last time: it lives.
-    pub(crate) fn has_spoken(&mut self, words: u64) -> bool {
-        let spoke = words != self.words;
-        if spoke {
+    /// What its agent has said to the image servers, in all: if that is more, or less to a new server, than
+    /// the last time, it lives.
+    pub(crate) fn hear(&mut self, words: u64) {
+        if words != self.words {
             self.words = words;
             self.heard = Instant::now();
         }
-        spoke
     }
 
     /// A count came from the image servers. True if it says more than the last.
@@ -210,7 +208,8 @@ mod tests {
         assert_eq!(at(&node, 9), None);
         let silent = said(&node, 10).unwrap();
         assert!(silent.contains("nothing was heard"), "{silent}");
-        assert!(node.has_spoken(1) && !node.has_spoken(1));
+        node.hear(1);
+        assert!(node.heard > node.since);
         // As if it had spoken at the end of each time.
         let later =
             |node: &mut Node, seconds| node.heard = node.since + Duration::from_secs(seconds);

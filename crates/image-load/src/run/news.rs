@@ -37,8 +37,8 @@ impl Run {
         }
     }
 
-    /// The agent's first word, or its first frame.
-    pub(super) fn entered(&mut self, name: &str) -> bool {
+    /// The agent's first word. What image servers count is none: it may be of the boot before.
+    fn entered(&mut self, name: &str) -> bool {
         let Some(node) = self.nodes.get_mut(name) else {
             return false;
         };

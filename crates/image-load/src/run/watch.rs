@@ -47,13 +47,7 @@ impl Run {
             let Some(node) = self.nodes.get_mut(&name) else {
                 continue;
             };
-            // Counts of before it was started again are no word of it.
-            if node.has_spoken(one.words) && node.place == Place::Booting {
-                self.entered(&name);
-            }
-            let Some(node) = self.nodes.get_mut(&name) else {
-                continue;
-            };
+            node.hear(one.words);
             if node.place == Place::Loading && node.progressed(one.have, one.total) {
                 let tenths = one
                     .have
