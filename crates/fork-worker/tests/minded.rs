@@ -1,5 +1,10 @@
 //! Servers: programs that are watched for as long as they run.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::exit)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::exit,
+    clippy::print_stdout
+)]
 
 mod support;
 
@@ -11,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use fork_worker::command::{Minded, Spec, mind};
 use fork_worker::{Orphans, above};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::getpid;
 use support::{LONG, children, is_alive};
 
 fn main() {
@@ -22,6 +28,11 @@ fn main() {
         ("signals_reach_its_group", signals_reach_its_group),
         ("dropped_it_is_gone", dropped_it_is_gone),
         ("nobody_gets_away", nobody_gets_away),
+        ("dies_as_it_notes", dies_as_it_notes),
+        (
+            "what_was_not_noted_never_begins",
+            what_was_not_noted_never_begins,
+        ),
     ]);
 }
 
@@ -51,7 +62,14 @@ fn heirlooms_go_along() {
     );
     let (mut three, third) = std::io::pipe().unwrap();
     let third = above(third.into(), 3).unwrap();
-    let mut minded = mind(&shell(&text), Some(third.as_fd()), &[writer.as_fd()], true).unwrap();
+    let mut minded = mind(
+        &shell(&text),
+        Some(third.as_fd()),
+        &[writer.as_fd()],
+        true,
+        &mut |_| (),
+    )
+    .unwrap();
     drop(third);
     assert!(end_of(&mut minded).success());
     drop(writer);
@@ -68,15 +86,15 @@ fn heirlooms_go_along() {
 fn low_numbers_are_refused() {
     let low = File::open("/dev/null").unwrap();
     assert!(low.as_raw_fd() <= 3, "{low:?}");
-    let refused = mind(&shell("true"), None, &[low.as_fd()], true).unwrap_err();
+    let refused = mind(&shell("true"), None, &[low.as_fd()], true, &mut |_| ()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidInput);
-    let missing = mind(&Spec::new("/no/such/program"), None, &[], true).unwrap_err();
+    let missing = mind(&Spec::new("/no/such/program"), None, &[], true, &mut |_| ()).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     assert_eq!(children(), [0; 0]);
 }
 
 fn its_end_is_an_event() {
-    let mut minded = mind(&shell("exec sleep 0.2"), None, &[], true).unwrap();
+    let mut minded = mind(&shell("exec sleep 0.2"), None, &[], true, &mut |_| ()).unwrap();
     assert_eq!(minded.ended().unwrap(), None);
     if let Some(end) = minded.end() {
         let mut polled = [nix::poll::PollFd::new(end, nix::poll::PollFlags::POLLIN)];
@@ -88,7 +106,14 @@ fn its_end_is_an_event() {
 
 fn signals_reach_its_group() {
     // The shell ignores it, its child does not; then both are gone.
-    let mut minded = mind(&shell("trap '' TERM; sleep 60; exit 7"), None, &[], true).unwrap();
+    let mut minded = mind(
+        &shell("trap '' TERM; sleep 60; exit 7"),
+        None,
+        &[],
+        true,
+        &mut |_| (),
+    )
+    .unwrap();
     let pid = minded.pid();
     minded.signal(Signal::SIGKILL);
     assert_eq!(end_of(&mut minded).signal(), Some(Signal::SIGKILL as i32));
@@ -98,7 +123,7 @@ fn signals_reach_its_group() {
 }
 
 fn dropped_it_is_gone() {
-    let minded = mind(&shell("sleep 60 & sleep 60"), None, &[], true).unwrap();
+    let minded = mind(&shell("sleep 60 & sleep 60"), None, &[], true, &mut |_| ()).unwrap();
     let pid = minded.pid();
     drop(minded);
     assert!(!is_alive(pid));
@@ -107,12 +132,13 @@ fn dropped_it_is_gone() {
 
 fn nobody_gets_away() {
     let orphans = Orphans::adopt().unwrap();
-    let ours = mind(&shell("exec sleep 60"), None, &[], true).unwrap();
+    let ours = mind(&shell("exec sleep 60"), None, &[], true, &mut |_| ()).unwrap();
     let mut minded = mind(
         &shell("setsid sleep 60 & setsid -f sleep 60"),
         None,
         &[],
         true,
+        &mut |_| (),
     )
     .unwrap();
     assert!(end_of(&mut minded).success());
@@ -127,4 +153,38 @@ fn nobody_gets_away() {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(children(), [ours.pid()]);
+}
+
+const MARKER: &str = "MINDED_MARKER";
+
+/// A process of its own for the next one: killed before it has noted whom it started.
+fn dies_as_it_notes() {
+    let Some(marker) = std::env::var_os(MARKER) else {
+        return;
+    };
+    let text = format!("echo begun >'{}'", marker.display());
+    let mut note = |pid| {
+        println!("pid {pid}");
+        kill(getpid(), Signal::SIGKILL).unwrap();
+    };
+    // No death signal: the program alone would go on.
+    let _ = mind(&shell(&text), None, &[], false, &mut note);
+}
+
+fn what_was_not_noted_never_begins() {
+    let marker = std::env::temp_dir().join(format!("minded-{}", getpid()));
+    let own = std::env::current_exe().unwrap();
+    let mut command = std::process::Command::new(own);
+    command.args(["--case", "dies_as_it_notes"]);
+    let ended = command.env(MARKER, &marker).output().unwrap();
+    assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
+    let said = String::from_utf8(ended.stdout).unwrap();
+    let pid = said.lines().find_map(|line| line.strip_prefix("pid "));
+    let pid = pid.unwrap().parse().unwrap();
+    let started = Instant::now();
+    while is_alive(pid) {
+        assert!(started.elapsed() < LONG);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!marker.exists());
 }

@@ -35,13 +35,15 @@ pub(crate) enum Said {
 }
 
 impl Incarnation {
-    /// Launches it: with the lock, and with the pipe on which it says its address.
+    /// Launches it: with the lock, and with the pipe on which it says its address. `note` learns its
+    /// process number before it begins.
     pub(crate) fn launch(
         service: &Service,
         layers: &Layers,
         instance: u32,
         epoch: u64,
         heirloom: Option<BorrowedFd<'_>>,
+        note: &mut dyn FnMut(i32),
     ) -> io::Result<Incarnation> {
         let heirloom = heirloom.filter(|_| layers.inherited_lock);
         let mut command = service.command.iter();
@@ -73,7 +75,7 @@ impl Incarnation {
         };
         let heirlooms: Vec<BorrowedFd<'_>> = heirloom.into_iter().collect();
         let fourth = writer.as_ref().map(AsFd::as_fd);
-        let minded = mind(&spec, fourth, &heirlooms, layers.dies_with_supervisor)?;
+        let minded = mind(&spec, fourth, &heirlooms, layers.dies_with_supervisor, note)?;
         Ok(Incarnation {
             minded,
             ready,

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::watch::has_ended;
-use super::{Image, Place, Spec, Start, named, reap, spawn};
+use super::{Image, Place, Spec, Start, named, reap, spawn_noted};
 use crate::descriptors::{above_2, pidfd};
 
 /// A running program: our child, and leader of a process group of its own. Dropping it kills the group.
@@ -25,6 +25,8 @@ pub struct Minded {
 /// Starts a program with our standard output and error, with `fourth` as its descriptor 3, and with the
 /// `heirlooms`, descriptors above 3 that it gets under their own numbers. Of `spec` only program, arguments and environment count.
 /// With `dies_with_us` the kernel kills it when this process ends, however that happens.
+/// `note` is told its process number before the program begins: what it writes down is there whatever the
+/// program does, and whenever this process is killed.
 ///
 /// # Errors
 /// As [`run`](super::run); `InvalidInput` for a descriptor that is too low.
@@ -33,12 +35,13 @@ pub fn mind(
     fourth: Option<BorrowedFd<'_>>,
     heirlooms: &[BorrowedFd<'_>],
     dies_with_us: bool,
+    note: &mut dyn FnMut(i32),
 ) -> io::Result<Minded> {
     let image = Image::new(&spec.program, &spec.args, &spec.env, spec.env_clear)?;
     let null = above_2(File::open("/dev/null")?.into())?;
     let out = above_2(io::stdout().as_fd().try_clone_to_owned()?)?;
     let err = above_2(io::stderr().as_fd().try_clone_to_owned()?)?;
-    let leader = spawn(Start {
+    let start = Start {
         image: &image,
         streams: [null.as_fd(), out.as_fd(), err.as_fd()],
         fourth,
@@ -47,8 +50,9 @@ pub fn mind(
             true => Place::Group,
             false => Place::Session { root: false },
         },
-    })
-    .map_err(|error| named(spec, error))?;
+    };
+    let leader = spawn_noted(start, Some(&mut |pid: Pid| note(pid.as_raw())))
+        .map_err(|error| named(spec, error))?;
     Ok(Minded {
         leader,
         end: pidfd(leader),

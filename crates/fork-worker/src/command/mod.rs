@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::descriptors::pipe;
 pub(crate) use image::Image;
 pub use minded::{Minded, mind};
-pub(crate) use spawn::{Place, Start, reap, spawn};
+pub(crate) use spawn::{Place, Start, reap, spawn, spawn_noted};
 
 /// What to run and within which bounds.
 #[derive(Debug, Clone)]

@@ -46,7 +46,14 @@ pub(crate) struct Start<'a> {
 
 /// Starts the program; returns once it runs.
 pub(crate) fn spawn(start: Start<'_>) -> io::Result<Pid> {
+    spawn_noted(start, None)
+}
+
+/// As [`spawn`]; but the program begins only when `note` has returned, and never if this process dies
+/// before that.
+pub(crate) fn spawn_noted(start: Start<'_>, note: Option<&mut dyn FnMut(Pid)>) -> io::Result<Pid> {
     keep_child_statuses();
+    let gate = note.is_some().then(pipe).transpose()?;
     let (failure, report) = pipe()?;
     // Not 3: the fourth stream would take its place.
     let report = above(report, 3)?;
@@ -62,6 +69,9 @@ pub(crate) fn spawn(start: Start<'_>) -> io::Result<Pid> {
         heirlooms,
         others,
         report: report.as_raw_fd(),
+        gate: gate
+            .as_ref()
+            .map(|(reader, writer)| (reader.as_raw_fd(), writer.as_raw_fd())),
         parent: getpid(),
         place: start.place,
     };
@@ -80,6 +90,12 @@ pub(crate) fn spawn(start: Start<'_>) -> io::Result<Pid> {
     let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     let child = Pid::from_raw(forked?);
     drop(report);
+    if let (Some((reader, writer)), Some(note)) = (gate, note) {
+        drop(reader);
+        note(child);
+        // If it is gone already, the report below says why.
+        let _ = nix::unistd::write(&writer, &[0]);
+    }
     // End of file: exec has closed it. Four bytes: the error number.
     let mut number = Vec::new();
     let read = File::from(failure).take(4).read_to_end(&mut number);
@@ -121,6 +137,8 @@ struct Plan<'a> {
     heirlooms: Vec<Heirloom>,
     others: Vec<RawFd>,
     report: RawFd,
+    /// Where the parent says that it may go on, and the parent's end of that.
+    gate: Option<(RawFd, RawFd)>,
     parent: Pid,
     place: Place,
 }
@@ -169,6 +187,9 @@ fn try_to_become(plan: &Plan<'_>) -> Result<std::convert::Infallible, Errno> {
             }
         }
     }
+    if let Some((reader, writer)) = plan.gate {
+        wait_at(reader, writer)?;
+    }
     for (number, stream) in (0..).zip(plan.streams) {
         // SAFETY: takes numbers only; the streams are above 2, so none is overwritten before its turn.
         Errno::result(unsafe { libc::dup2(stream, number) })?;
@@ -206,6 +227,18 @@ fn try_to_become(plan: &Plan<'_>) -> Result<std::convert::Infallible, Errno> {
         )
     };
     Err(Errno::last())
+}
+
+/// Waits for the parent's word. End of file, for which our own copy of its end must go first: it died.
+fn wait_at(reader: RawFd, writer: RawFd) -> Result<(), Errno> {
+    let mut word = 0_u8;
+    // SAFETY: takes a number only.
+    unsafe { libc::close(writer) };
+    // SAFETY: one byte into one byte. No signal interrupts: all are blocked.
+    match Errno::result(unsafe { libc::read(reader, (&raw mut word).cast(), 1) })? {
+        0 => Err(Errno::ECHILD),
+        _ => Ok(()),
+    }
 }
 
 /// By the kernel's own calls: the C library's would look for other threads to change.

@@ -103,7 +103,7 @@ impl Supervisor<'_> {
         self.written(noted);
     }
 
-    fn written(&mut self, written: Result<(), Error>) {
+    pub(super) fn written(&mut self, written: Result<(), Error>) {
         if let Err(error) = written {
             self.unwritten = true;
             self.trouble(&error.to_string());

@@ -11,6 +11,7 @@ use super::{LOOK, LOOK_FOR_END, Phase, Supervisor, Task};
 use crate::engine::Seat;
 use crate::event;
 use crate::incarnation::{Incarnation, Said};
+use crate::process::Process;
 use crate::service::Standing;
 
 /// Ends by itself within this time count together.
@@ -146,12 +147,16 @@ impl Supervisor<'_> {
         term.check.due = Instant::now();
         let instance = term.instance;
         let heirloom = term.seat.heirloom();
-        let launched = Incarnation::launch(&self.service, &self.layers, instance, epoch, heirloom);
+        let (board, mut noted) = (&self.board, Ok(()));
+        // Before it begins, or whoever comes after a supervisor killed just then would not know of it.
+        let mut note = |pid| noted = board.note_server(Process::of(pid));
+        let (service, layers) = (&self.service, &self.layers);
+        let launched = Incarnation::launch(service, layers, instance, epoch, heirloom, &mut note);
         match launched {
             Ok(incarnation) => {
                 let until = Instant::now() + self.service.start_timeout;
                 term.life = Life::Starting(incarnation, until);
-                self.note_server();
+                self.written(noted);
                 self.tell(instance, event::What::Starting, epoch, None, None);
             }
             Err(error) => self.crashed(&error.to_string(), false),
