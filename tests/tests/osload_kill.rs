@@ -110,6 +110,34 @@ impl Site {
         self.rack.assert_load_over();
     }
 
+    /// A child of the process that does the work is killed before each step of its own: the others go on,
+    /// osload tells of n1, and it was made to boot nothing else.
+    #[track_caller]
+    fn a_child_is_killed(
+        &self,
+        default_stride: usize,
+        told: &str,
+        run: impl Fn(&[&str]) -> Finished,
+        may_have_booted: impl Fn(&[String]) -> bool,
+    ) {
+        // The first run makes directories, so that all others are alike.
+        self.again("at first");
+        self.reset();
+        let steps = steps_of(&self.rack.cluster.path("trace"), &run);
+        for at in strace::visited(steps, default_stride) {
+            self.reset();
+            let ended = run(&["-o", "/dev/null", "-e", &at.kill()]);
+            assert_eq!(ended.status.code(), Some(1), "{at}: {ended:?}");
+            assert!(ended.stderr.contains(told), "{at}: {}", ended.stderr);
+            self.assert_true(&at, &ended);
+            let boots = self.rack.booted(1);
+            assert!(may_have_booted(&boots), "{at}: {boots:?}");
+            self.rack.assert_load_over();
+            self.again(&at.to_string());
+        }
+        self.assert_all_ends();
+    }
+
     /// What of osload runs with this as its first word.
     fn running(&self, word: &str) -> Vec<i32> {
         let own = format!("{} {word}", program("osload").display());
@@ -201,26 +229,10 @@ fn arming_killed_at_every_step() {
         all.extend(options);
         Finished::from(traced(rack, &all, &LOAD).output().unwrap())
     };
-    // The first run makes directories, so that all others are alike.
-    site.again("at first");
-    site.reset();
-    let steps = steps_of(&rack.cluster.path("trace"), run);
-    for at in strace::visited(steps, 7) {
-        site.reset();
-        let ended = run(&["-o", "/dev/null", "-e", &at.kill()]);
-        assert_eq!(ended.status.code(), Some(1), "{at}: {ended:?}");
-        assert!(ended.stderr.contains("1 failed: n1"), "{}", ended.stderr);
-        site.assert_true(&at, &ended);
+    site.a_child_is_killed(7, "1 failed: n1", run, |boots| {
         // The last steps are those of the child that has it boot from its disk.
-        let boots = rack.booted(1);
-        assert!(
-            boots.is_empty() || (boots == [GENESIS] && site.is_whole(1)),
-            "{at}: {boots:?}"
-        );
-        rack.assert_load_over();
-        site.again(&at.to_string());
-    }
-    site.assert_all_ends();
+        boots.is_empty() || (boots == [GENESIS] && site.is_whole(1))
+    });
 }
 
 /// So is the child that has the node boot from its disk, which is whole by then.
@@ -266,24 +278,7 @@ fn going_to_the_disk_killed_at_every_step() {
         rack.boots(1, &rack.agent(1));
         ended
     };
-    site.again("at first");
-    site.reset();
-    let steps = steps_of(&rack.cluster.path("trace"), run);
-    for at in strace::visited(steps, 5) {
-        site.reset();
-        let ended = run(&["-o", "/dev/null", "-e", &at.kill()]);
-        assert_eq!(ended.status.code(), Some(1), "{at}: {ended:?}");
-        assert!(
-            ended.stderr.contains("its disk is whole, but"),
-            "{}",
-            ended.stderr
-        );
-        site.assert_true(&at, &ended);
-        assert_eq!(rack.booted(1), [GENESIS], "{at}");
-        rack.assert_load_over();
-        site.again(&at.to_string());
-    }
-    site.assert_all_ends();
+    site.a_child_is_killed(5, "its disk is whole, but", run, |boots| boots == [GENESIS]);
 }
 
 /// Whatever the server was about to do, another one does it, and no node is started again for that.

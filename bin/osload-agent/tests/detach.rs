@@ -36,28 +36,30 @@ impl Runner {
     }
 }
 
-/// The load goes on to its verdict, and the disk is the image.
+/// A load of a disk, run as an action by this runner, to which the agent's words and these are added: it goes
+/// on to its verdict, and the disk is the image. The node, which its agent is about to leave.
 #[track_caller]
-fn assert_goes_on(node: &Node, server: &Server, image: &Image, disk: &std::path::Path) {
-    let whole = image.object.len() as u64;
-    let so_far = server.bytes.load(std::sync::atomic::Ordering::Relaxed);
-    assert!(so_far < whole, "it was waited for: {so_far} of {whole}");
-    assert_eq!(node.master.verdict().0, status::LOADED);
-    assert!(image.is_on(disk));
-}
-
-#[test]
-fn it_goes_on_when_its_process_group_is_killed() {
+fn goes_on(runner: &mut Command, words: &[&str]) -> Node {
     let (node, image) = (Node::new(), Image::new(24, 17));
     let (order, disk) = (image.order(), node.disk("sda", 25));
     let any = "127.0.0.1:0".parse().unwrap();
     let server = Server::with(&image, &order, any, Some(4 << 20));
     let agent = node.agent(&order, &[&server], &[&disk]);
+    runner.arg(agent.get_program()).args(agent.get_args());
+    assert_eq!(Runner::start(runner.args(words)).action_ended(), 0);
+    let whole = image.object.len() as u64;
+    let so_far = server.bytes.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(so_far < whole, "it was waited for: {so_far} of {whole}");
+    assert_eq!(node.master.verdict().0, status::LOADED);
+    assert!(image.is_on(&disk));
+    node
+}
+
+#[test]
+fn it_goes_on_when_its_process_group_is_killed() {
     let mut runner = Command::new("sh");
     runner.args(["-c", "\"$@\"; echo $?; exec sleep 1000", "runner"]);
-    runner.arg(agent.get_program()).args(agent.get_args());
-    assert_eq!(Runner::start(runner.arg("--detach")).action_ended(), 0);
-    assert_goes_on(&node, &server, &image, &disk);
+    goes_on(&mut runner, &["--detach"]);
 }
 
 /// In the place of an action it goes to the background by itself, and out of the control group that is
@@ -92,16 +94,9 @@ fn it_goes_on_when_its_control_group_is_killed() {
     if !have("root and the tree of control groups", tree) {
         return;
     }
-    let (node, image) = (Node::new(), Image::new(24, 18));
-    let (order, disk) = (image.order(), node.disk("sda", 25));
-    let any = "127.0.0.1:0".parse().unwrap();
-    let server = Server::with(&image, &order, any, Some(4 << 20));
-    let agent = node.agent(&order, &[&server], &[&disk]);
     let mut runner = Command::new("unshare");
     runner.args(["-m", "sh", "-c", ACTION, "runner"]);
-    runner.arg(agent.get_program()).args(agent.get_args());
-    assert_eq!(Runner::start(&mut runner).action_ended(), 0);
-    assert_goes_on(&node, &server, &image, &disk);
+    let _node = goes_on(&mut runner, &[]);
     // Its own group is empty when it has ended.
     let gone = "unshare -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && rmdir /sys/fs/cgroup/osload-agent 2>/dev/null'";
     wait("the end of its group", || {

@@ -55,12 +55,13 @@ fn work(wire: &Wire, order: &Order, report: &mut Report) -> Result<Outcome, Trou
     } else {
         &wire.settings
     };
-    let mut client = Client::connect(target, settings).map_err(|error| match order.step {
-        Step::Upload { .. } => unsent(&error),
-        _ => trouble(&error),
-    })?;
+    let meaning = match order.step {
+        Step::Upload { .. } => unsent,
+        _ => trouble,
+    };
+    let mapped = |error: bmc::Error| meaning(&error);
+    let mut client = Client::connect(target, settings).map_err(mapped)?;
     let done = |()| Outcome::Done;
-    let mapped = |error: bmc::Error| trouble(&error);
     match &order.step {
         Step::Preflight => preflight(&mut client),
         Step::Upload {
@@ -76,7 +77,7 @@ fn work(wire: &Wire, order: &Order, report: &mut Report) -> Result<Outcome, Trou
             };
             before(&mut client, report)?;
             if let Some(url) = pull
-                && client.update_offer().map_err(|error| unsent(&error))?.pulls
+                && client.update_offer().map_err(mapped)?.pulls
             {
                 return fetch(&mut client, url, report);
             }

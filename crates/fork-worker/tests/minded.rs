@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fork_worker::command::{Minded, Spec, mind};
@@ -28,7 +29,6 @@ fn main() {
         ("signals_reach_its_group", signals_reach_its_group),
         ("dropped_it_is_gone", dropped_it_is_gone),
         ("nobody_gets_away", nobody_gets_away),
-        ("dies_as_it_notes", dies_as_it_notes),
         (
             "what_was_not_noted_never_begins",
             what_was_not_noted_never_begins,
@@ -38,6 +38,11 @@ fn main() {
 
 fn shell(text: &str) -> Spec {
     Spec::new("sh").args(["-c", text])
+}
+
+/// Minded, and ended with us; nobody notes its number.
+fn started(text: &str) -> Minded {
+    mind(&shell(text), None, &[], true, &mut |_| ()).unwrap()
 }
 
 fn end_of(minded: &mut Minded) -> std::process::ExitStatus {
@@ -94,7 +99,7 @@ fn low_numbers_are_refused() {
 }
 
 fn its_end_is_an_event() {
-    let mut minded = mind(&shell("exec sleep 0.2"), None, &[], true, &mut |_| ()).unwrap();
+    let mut minded = started("exec sleep 0.2");
     assert_eq!(minded.ended().unwrap(), None);
     if let Some(end) = minded.end() {
         let mut polled = [nix::poll::PollFd::new(end, nix::poll::PollFlags::POLLIN)];
@@ -106,14 +111,7 @@ fn its_end_is_an_event() {
 
 fn signals_reach_its_group() {
     // The shell ignores it, its child does not; then both are gone.
-    let mut minded = mind(
-        &shell("trap '' TERM; sleep 60; exit 7"),
-        None,
-        &[],
-        true,
-        &mut |_| (),
-    )
-    .unwrap();
+    let mut minded = started("trap '' TERM; sleep 60; exit 7");
     let pid = minded.pid();
     minded.signal(Signal::SIGKILL);
     assert_eq!(end_of(&mut minded).signal(), Some(Signal::SIGKILL as i32));
@@ -123,7 +121,7 @@ fn signals_reach_its_group() {
 }
 
 fn dropped_it_is_gone() {
-    let minded = mind(&shell("sleep 60 & sleep 60"), None, &[], true, &mut |_| ()).unwrap();
+    let minded = started("sleep 60 & sleep 60");
     let pid = minded.pid();
     drop(minded);
     assert!(!is_alive(pid));
@@ -132,15 +130,8 @@ fn dropped_it_is_gone() {
 
 fn nobody_gets_away() {
     let orphans = Orphans::adopt().unwrap();
-    let ours = mind(&shell("exec sleep 60"), None, &[], true, &mut |_| ()).unwrap();
-    let mut minded = mind(
-        &shell("setsid sleep 60 & setsid -f sleep 60"),
-        None,
-        &[],
-        true,
-        &mut |_| (),
-    )
-    .unwrap();
+    let ours = started("exec sleep 60");
+    let mut minded = started("setsid sleep 60 & setsid -f sleep 60");
     assert!(end_of(&mut minded).success());
     let started = Instant::now();
     let mut seen = 0;
@@ -155,36 +146,24 @@ fn nobody_gets_away() {
     assert_eq!(children(), [ours.pid()]);
 }
 
-const MARKER: &str = "MINDED_MARKER";
+const DIES: &str = "MINDED_DIES";
 
-/// A process of its own for the next one: killed before it has noted whom it started.
-fn dies_as_it_notes() {
-    let Some(marker) = std::env::var_os(MARKER) else {
-        return;
-    };
-    let text = format!("echo begun >'{}'", marker.display());
-    let mut note = |pid| {
-        println!("pid {pid}");
-        kill(getpid(), Signal::SIGKILL).unwrap();
-    };
-    // No death signal: the program alone would go on.
-    let _ = mind(&shell(&text), None, &[], false, &mut note);
-}
-
+/// A process of its own is killed before it has noted whom it started.
 fn what_was_not_noted_never_begins() {
-    let marker = std::env::temp_dir().join(format!("minded-{}", getpid()));
-    let own = std::env::current_exe().unwrap();
-    let mut command = std::process::Command::new(own);
-    command.args(["--case", "dies_as_it_notes"]);
-    let ended = command.env(MARKER, &marker).output().unwrap();
+    if std::env::var_os(DIES).is_some() {
+        let mut note = |pid| {
+            println!("pid {pid}");
+            kill(getpid(), Signal::SIGKILL).unwrap();
+        };
+        // No death signal: the program alone would go on.
+        let _ = mind(&shell("echo begun"), None, &[], false, &mut note);
+        return;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--case", "what_was_not_noted_never_begins"]);
+    // All that has its output has ended then: the program, too.
+    let ended = command.env(DIES, "1").output().unwrap();
     assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
     let said = String::from_utf8(ended.stdout).unwrap();
-    let pid = said.lines().find_map(|line| line.strip_prefix("pid "));
-    let pid = pid.unwrap().parse().unwrap();
-    let started = Instant::now();
-    while is_alive(pid) {
-        assert!(started.elapsed() < LONG);
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    assert!(!marker.exists());
+    assert!(said.contains("pid ") && !said.contains("begun"), "{said}");
 }

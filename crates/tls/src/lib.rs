@@ -23,7 +23,7 @@ pub use database::{Database, database};
 pub use error::Error;
 pub use identity::{Identity, identity};
 /// SHA-256 of images and firmware. The library is there anyway, and where the processor has no
-/// instructions for it, it is three times as fast as portable code.
+/// instructions for it, it is faster than portable code.
 pub use openssl::sha::Sha256;
 pub use pin::{NotAPin, Pin};
 pub use server::ServerContext;

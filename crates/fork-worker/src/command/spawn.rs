@@ -90,11 +90,11 @@ pub(crate) fn spawn_noted(start: Start<'_>, note: Option<&mut dyn FnMut(Pid)>) -
     let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     let child = Pid::from_raw(forked?);
     drop(report);
-    if let (Some((reader, writer)), Some(note)) = (gate, note) {
-        drop(reader);
+    // Our copy of its end stays open: with no reader left, a child that failed before would be a SIGPIPE.
+    if let (Some((_reader, writer)), Some(note)) = (gate, note) {
         note(child);
         // If it is gone already, the report below says why.
-        let _ = nix::unistd::write(&writer, &[0]);
+        let _ = nix::unistd::write(writer, &[0]);
     }
     // End of file: exec has closed it. Four bytes: the error number.
     let mut number = Vec::new();

@@ -190,13 +190,11 @@ impl Run {
         )
         .map_err(|error| error.to_string())?;
         let digest = order::write(&self.store, &order)?;
-        let listener = node_report::listener(&self.plan.options.callbackd)
-            .and_then(|address| node_report::reachable(&self.tables, &address))
-            .map_err(|error| error.to_string())?;
+        let report = self.listener()?;
         let servers = self.servers()?;
         Ok(Target {
             action: ACTION.into(),
-            report: listener,
+            report,
             pin: node_report::pin().map_err(|error| error.to_string())?,
             nonce,
             order: digest.to_string(),

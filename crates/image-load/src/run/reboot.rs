@@ -6,7 +6,6 @@ use super::Run;
 use crate::node::Place;
 
 impl Run {
-    /// Disks are whole and boot targets on them: the last step.
     pub(super) fn reboot(&mut self, nodes: Vec<String>) {
         let whole: Vec<String> = nodes
             .into_iter()

@@ -10,6 +10,13 @@ use crate::serve;
 const SET: usize = 64;
 
 impl Run {
+    /// Where nodes reach callbackd; starts it if it does not run.
+    pub(super) fn listener(&self) -> Result<String, String> {
+        node_report::listener(&self.plan.options.callbackd)
+            .and_then(|address| node_report::reachable(&self.tables, &address))
+            .map_err(|error| error.to_string())
+    }
+
     /// Where the image servers are; starts those that do not run.
     pub(super) fn servers(&self) -> Result<String, String> {
         let images = self.plan.images.iter();

@@ -67,12 +67,9 @@ impl Run {
 
     /// Whoever was killed is started again: nodes are still on their way.
     fn keep_servers(&mut self) {
-        let listener = node_report::listener(&self.plan.options.callbackd)
-            .and_then(|address| node_report::reachable(&self.tables, &address))
-            .map_err(|error| error.to_string());
         let told = self.target.clone().unwrap_or_default();
         let seen = [
-            ("callbackd", listener, told.report),
+            ("callbackd", self.listener(), told.report),
             ("the image server", self.servers(), told.images),
         ];
         for (who, now, told) in seen {
