@@ -29,12 +29,14 @@ pub(crate) struct Redfish {
     session: Option<String>,
     /// The computer system, once it is found.
     system: Option<String>,
+    /// What of its firmware half stays as it is.
+    pub(crate) fixed: firmware::Fixed,
 }
 
 /// A computer system, as it is now.
 pub(crate) struct Found {
-    pub(crate) path: String,
-    system: System,
+    path: String,
+    pub(crate) system: System,
     tag: Option<String>,
 }
 
@@ -72,6 +74,7 @@ impl Redfish {
             root,
             session: None,
             system: None,
+            fixed: firmware::Fixed::default(),
         };
         redfish.make_session()?;
         Ok(redfish)

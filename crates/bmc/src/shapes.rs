@@ -108,6 +108,9 @@ pub struct System {
     boot: Option<Boot>,
     #[serde(rename = "Actions")]
     actions: Option<Actions>,
+    /// Whatever it is: power does not depend on it.
+    #[serde(rename = "BiosVersion", default)]
+    bios: Value,
     #[serde(rename = "@odata.etag")]
     tag: Option<String>,
 }
@@ -176,6 +179,11 @@ impl System {
     /// board's own entry).
     pub fn reset(&self) -> Option<&Reset> {
         self.actions.as_ref()?.reset.as_ref()
+    }
+
+    /// The version of its own firmware.
+    pub fn bios(&self) -> Option<&str> {
+        self.bios.as_str()
     }
 
     /// Its version tag.

@@ -14,7 +14,7 @@ use std::io::Seek;
 use serde::{Deserialize, Serialize};
 
 use crate::{Client, Error, PowerState};
-pub(crate) use redfish::Redfish;
+pub(crate) use redfish::{Fixed, Redfish};
 pub(crate) use rest::Rest;
 pub use upload::{Meanwhile, Patience};
 

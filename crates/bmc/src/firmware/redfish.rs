@@ -3,13 +3,12 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::shapes::{Bios, Diagnostics, Inventory, Manager, Task, UpdateService};
+use super::shapes::{Diagnostics, Inventory, Manager, Task, UpdateService, word};
 use super::upload::{self, Failed};
 use super::{
     Archive, Firmware, Image, Meanwhile, Offer, Patience, Running, Sent, TaskState, UploadError,
 };
 use crate::Error;
-use crate::dialect::Dialect;
 use crate::http::Call;
 use crate::redfish::Redfish as Power;
 use crate::shapes::{Collection, Link, local_path};
@@ -18,6 +17,13 @@ use crate::shapes::{Collection, Link, local_path};
 const BOUNDARY: &str = "xcat-nodetools-5c1f2b7e9a4d4c6f8e03";
 /// Most entries of an inventory that are asked for, one by one.
 const ENTRIES: usize = 32;
+
+/// What stays as it is while a session lasts, so it is asked for once: BMCs are slow.
+#[derive(Debug, Default)]
+pub(crate) struct Fixed {
+    service: Option<(String, UpdateService)>,
+    manager: Option<String>,
+}
 
 /// The firmware half of a Redfish BMC.
 pub(crate) struct Redfish<'a>(pub(crate) &'a mut Power);
@@ -29,16 +35,24 @@ impl Redfish<'_> {
     }
 
     fn service(&mut self) -> Result<(String, UpdateService), Error> {
+        if let Some(known) = &self.0.fixed.service {
+            return Ok(known.clone());
+        }
         let what = "update service";
         let link = self.0.root.update_service.as_ref().and_then(Link::path);
         let path = link.ok_or_else(|| self.not_offered(what))?;
-        let service = self.get(what, &path)?;
-        Ok((path, service))
+        let service: UpdateService = self.get(what, &path)?;
+        let service = self.0.fixed.service.insert((path, service));
+        Ok(service.clone())
     }
 
     /// The manager: the one that the system names, else the first of all.
     fn manager(&mut self) -> Result<(String, Manager), Error> {
         let what = "manager";
+        if let Some(path) = self.0.fixed.manager.clone() {
+            let manager = self.get(what, &path)?;
+            return Ok((path, manager));
+        }
         let link = self.0.root.managers.as_ref().and_then(Link::path);
         let collection = link.ok_or_else(|| self.not_offered(what))?;
         let all: Collection = self.get("managers", &collection)?;
@@ -46,6 +60,7 @@ impl Redfish<'_> {
             let manager: Manager = self.get(what, &path)?;
             // Enclosures and switches list managers that cannot be reset.
             if manager.reset().is_some() || manager.version().is_some() {
+                self.0.fixed.manager = Some(path.clone());
                 return Ok((path, manager));
             }
         }
@@ -68,7 +83,10 @@ impl Redfish<'_> {
     ) -> Result<upload::Answer, UploadError> {
         let (service_path, service) = self.service()?;
         if let Some(path) = service.multipart() {
-            let (manager, _) = self.manager()?;
+            let manager = match &self.0.fixed.manager {
+                Some(path) => path.clone(),
+                None => self.manager()?.0,
+            };
             let parameters =
                 json!({"Targets": [manager], "@Redfish.OperationApplyTime": "OnReset"});
             let name: String = archive
@@ -194,12 +212,12 @@ impl Firmware for Redfish<'_> {
 
     fn running(&mut self) -> Result<Running, Error> {
         let (_, manager) = self.manager()?;
-        let power = self.0.power()?;
+        let system = self.0.system()?.system;
         Ok(Running {
             bmc: manager.version(),
-            host: self.bios()?,
+            host: word(system.bios()),
             ready: manager.ready(),
-            power,
+            power: system.power(),
         })
     }
 
@@ -328,13 +346,11 @@ impl Redfish<'_> {
 
     /// The version of the host's firmware; a system without one has none.
     fn bios(&mut self) -> Result<Option<String>, Error> {
-        let path = match self.0.system() {
-            Ok(found) => found.path,
+        match self.0.system() {
+            Ok(found) => Ok(word(found.system.bios())),
             // Nothing is said of the host by a BMC that manages none.
-            Err(Error::System { .. }) => return Ok(None),
-            Err(other) => return Err(other),
-        };
-        let bios: Bios = self.get("computer system", &path)?;
-        Ok(bios.version())
+            Err(Error::System { .. }) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 }

@@ -201,20 +201,6 @@ impl Diagnostics {
     }
 }
 
-/// The version of a system's firmware.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Bios {
-    #[serde(rename = "BiosVersion")]
-    version: Option<String>,
-}
-
-impl Bios {
-    /// The version that runs.
-    pub fn version(&self) -> Option<String> {
-        word(self.version.as_deref())
-    }
-}
-
 /// One entry of the firmware inventory.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Inventory {
@@ -381,7 +367,7 @@ fn endpoints(objects: &Map<String, Value>, end: &str) -> Option<Vec<String>> {
 }
 
 /// A text that is not too long to be what it should be.
-fn word(text: Option<&str>) -> Option<String> {
+pub(super) fn word(text: Option<&str>) -> Option<String> {
     let text = text?;
     (!text.is_empty() && text.len() <= WORD && !text.chars().any(char::is_control))
         .then(|| text.to_string())
