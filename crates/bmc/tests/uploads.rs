@@ -9,9 +9,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bmc::firmware::{Archive, Meanwhile, Patience, Sent, UploadError};
-use bmc::{Client, Error, Kind};
+use bmc::{Certificates, Client, Error, Kind, Limits, Settings};
 use simulators::{Bmcs, Config, Fault, Flavour, Rule};
-use support::{PASSWORD, insecure};
+use support::PASSWORD;
 
 /// More than the sockets between us and the BMC hold: a refusal at its beginning comes early.
 const SIZE: usize = 12 << 20;
@@ -27,6 +27,16 @@ fn start(flavour: Flavour, net: u8) -> Bmcs {
     config.password = PASSWORD.to_string();
     config.scale = 20.0;
     Bmcs::start(config)
+}
+
+/// What is tested here are no limits: a machine at its own may take its time.
+fn patient() -> Settings {
+    Settings::new(
+        Certificates::Insecure,
+        Default::default(),
+        Limits::default(),
+    )
+    .unwrap()
 }
 
 /// A tar with a manifest and `SIZE` bytes of image, in a file without a name.
@@ -75,8 +85,12 @@ impl Meanwhile for Seen {
 }
 
 fn upload(bmcs: &Bmcs) -> (Result<Sent, UploadError>, Seen) {
+    upload_with(bmcs, PATIENCE)
+}
+
+fn upload_with(bmcs: &Bmcs, patience: Patience) -> (Result<Sent, UploadError>, Seen) {
     let target = support::target(bmcs.address(0).into(), Kind::OpenBmc);
-    let mut client = Client::connect(&target, &insecure()).unwrap();
+    let mut client = Client::connect(&target, &patient()).unwrap();
     let mut file = archive();
     let archive = Archive {
         size: file.metadata().unwrap().len(),
@@ -84,7 +98,7 @@ fn upload(bmcs: &Bmcs) -> (Result<Sent, UploadError>, Seen) {
         name: "bmc.tar",
     };
     let mut seen = Seen::default();
-    (client.upload(archive, PATIENCE, &mut seen), seen)
+    (client.upload(archive, patience, &mut seen), seen)
 }
 
 #[test]
@@ -134,4 +148,45 @@ fn a_connection_that_breaks_off_in_the_middle_is_no_upload() {
     let (answer, seen) = upload(&bmcs);
     assert!(matches!(answer, Err(UploadError::Broke(_))), "{answer:?}");
     assert!(!seen.last && seen.sent < SIZE as u64);
+}
+
+#[test]
+fn what_stays_as_it_is_is_asked_for_once_and_what_changes_each_time() {
+    let bmcs = start(Flavour::Bmcweb2026, 24);
+    let target = support::target(bmcs.address(0).into(), Kind::OpenBmc);
+    let mut client = Client::connect(&target, &patient()).unwrap();
+    client.update_offer().unwrap();
+    for _ in 0..2 {
+        client.images().unwrap();
+        client.running().unwrap();
+    }
+    let counts = bmcs.counts();
+    let asked = |path: &str| counts[&format!("200 GET /redfish/v1/{path}")];
+    for (path, times) in [
+        ("UpdateService", 1),
+        ("Managers", 1),
+        ("Managers/bmc", 5),
+        ("Systems", 1),
+        ("Systems/system", 4),
+    ] {
+        assert_eq!(asked(path), times, "{path}");
+    }
+}
+
+#[test]
+fn what_counts_as_sent_is_with_the_bmc_but_for_a_little() {
+    let bmcs = start(Flavour::Bmcweb2026, 23);
+    let rule = Rule::from(Fault::UploadStalls { bytes: 64 << 10 });
+    bmcs.fault(0, rule);
+    let patience = Patience {
+        stall: Duration::from_secs(1),
+        ..PATIENCE
+    };
+    let (answer, seen) = upload_with(&bmcs, patience);
+    assert!(
+        matches!(&answer, Err(UploadError::Broke(why)) if why.contains("stalled")),
+        "{answer:?}"
+    );
+    // Two buffers of sockets are between us; ours, left to itself, grows to megabytes.
+    assert!(seen.sent < 2 << 20, "{}", seen.sent);
 }

@@ -17,6 +17,10 @@ use crate::http::Http;
 
 /// Bytes between two words with the caller.
 const PIECE: usize = 256 << 10;
+/// Bytes that wait in the socket: the kernel, left to itself, takes megabytes from us that the BMC does
+/// not have yet, so that what counts as sent is far from the truth and a slow BMC looks like one that
+/// stalls. Less than this costs CPU: more turns for the same bytes.
+const WAITING: usize = 2 * PIECE;
 /// The end of the body that is only sent with the caller's consent.
 const TAIL: usize = 512;
 /// How long a server may take to say that it wants the body; many never say it.
@@ -94,6 +98,8 @@ pub(crate) fn send(
     let mut stream = http.stream().map_err(Failed::Bmc)?;
     // From here on each operation has the socket's own limit: a slow upload is no stalled one.
     stream.set_deadline(None);
+    setsockopt(&stream, sockopt::SndBuf, &WAITING)
+        .map_err(|error| broke("before the upload", &error.into()))?;
     let length = request.size + (request.before.len() + request.after.len()) as u64;
     let mut head = format!(
         "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: xcat-nodetools/{}\r\nAccept: application/json\r\nContent-Type: {}\r\nContent-Length: {length}\r\nExpect: 100-continue\r\nConnection: close\r\n",
