@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use adapter_scan::{Options, Plan, Progress as Counted, Said, Summary};
 use anyhow::Context;
-use program::{Interrupt, Output, Progress, StatusFd, Usage, complain, escape, exit};
+use program::{Interrupt, Output, Progress, StatusFd, Usage, complain, escape, exit, listed};
 use std::os::fd::AsFd;
 use xcat_tables::{Location, Tables};
 
@@ -67,9 +67,7 @@ impl<'a> Speaker<'a> {
         let adopt = |fd| {
             fork_worker::inherited::adopt_writable(fd).with_context(|| format!("--status-fd: {fd}"))
         };
-        if let Some(path) = &args.failed_to {
-            program::may_write(path).with_context(|| format!("--failed-to: {}", path.display()))?;
-        }
+        program::may_write("--failed-to", args.failed_to.as_deref())?;
         let status = args.status_fd.map(adopt).transpose()?.map(StatusFd::new);
         Ok(Speaker {
             args,
@@ -203,14 +201,6 @@ impl<'a> Speaker<'a> {
         if let Some(fd) = &mut self.status {
             fd.settled(node, status);
         }
-    }
-}
-
-fn listed(folded: &str) -> String {
-    if folded.is_empty() {
-        String::new()
-    } else {
-        format!(": {folded}")
     }
 }
 

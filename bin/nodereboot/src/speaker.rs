@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context;
 use node_reboot::privileged::Answers;
 use node_reboot::{NodeResult, Options, Plan, Results, Status};
-use program::{Output, Progress, StatusFd, complain, escape, exit};
+use program::{Output, Progress, StatusFd, complain, escape, exit, listed};
 
 use crate::NAME;
 use crate::args::Args;
@@ -35,9 +35,7 @@ impl<'a> Speaker<'a> {
         let adopt = |fd| {
             fork_worker::inherited::adopt_writable(fd).with_context(|| format!("--status-fd: {fd}"))
         };
-        if let Some(path) = &args.failed_to {
-            program::may_write(path).with_context(|| format!("--failed-to: {}", path.display()))?;
-        }
+        program::may_write("--failed-to", args.failed_to.as_deref())?;
         Ok(Speaker {
             args,
             out: Output::new(),
@@ -194,12 +192,5 @@ fn story(result: &NodeResult) -> String {
         // The why says it all: how it was done, and when it was up.
         (why, Status::DONE) => why.to_string(),
         (why, status) => format!("{status}: {why}"),
-    }
-}
-
-fn listed(folded: &str) -> String {
-    match folded.is_empty() {
-        true => String::new(),
-        false => format!(": {folded}"),
     }
 }

@@ -27,12 +27,8 @@ impl<'a> Speaker<'a> {
             fork_worker::inherited::adopt_writable(fd).with_context(|| format!("--status-fd: {fd}"))
         };
         let status = args.status_fd.map(adopt).transpose()?.map(StatusFd::new);
-        for (option, path) in [("--failed-to", &args.failed_to), ("--report", &args.report)] {
-            if let Some(path) = path {
-                program::may_write(path)
-                    .with_context(|| format!("{option}: {}", path.display()))?;
-            }
-        }
+        program::may_write("--failed-to", args.failed_to.as_deref())?;
+        program::may_write("--report", args.report.as_deref())?;
         Ok(Speaker {
             args,
             out: Output::new(),

@@ -9,7 +9,6 @@ mod work;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use service_node_move::{Installed, ThisHost, journal};
 use xcat_tables::{Location, Tables};
 
@@ -26,9 +25,7 @@ fn main() -> ExitCode {
 
 fn snmove(args: Args) -> anyhow::Result<u8> {
     args.check()?;
-    if let Some(path) = &args.failed_to {
-        program::may_write(path).with_context(|| format!("--failed-to: {}", path.display()))?;
-    }
+    program::may_write("--failed-to", args.failed_to.as_deref())?;
     let tables = Tables::open(&Location::find()?)?;
     let host = ThisHost::new(&tables)?;
     if !args.plan && !args.verify {

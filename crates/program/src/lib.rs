@@ -19,7 +19,7 @@ pub use escape::escape;
 pub use front::{Usage, VERSION, complain, exit, run};
 pub use guard::{ask, guard};
 pub use interrupt::Interrupt;
-pub use output::{Output, StatusFd, close_stdout, may_write, write_failed};
+pub use output::{Output, StatusFd, close_stdout, listed, may_write, write_failed};
 pub use progress::Progress;
 pub use site::{Site, SiteError};
 pub use tree::Tree;

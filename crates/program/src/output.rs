@@ -3,6 +3,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use anyhow::Context;
+use nix::unistd::{AccessFlags, access};
 
 /// Standard output, one record per line, each written at once: the next program in the pipe sees a
 /// record when it is made. A reader that has gone is a quiet end, not a panic.
@@ -114,18 +118,34 @@ impl StatusFd {
 
 /// Writes the failed nodes as one noderange, for `--failed-to FILE` and then `^FILE`. The file is
 /// complete or as it was: written beside, then renamed.
-pub fn write_failed(path: &std::path::Path, noderange: &str) -> io::Result<()> {
+pub fn write_failed(path: &Path, noderange: &str) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}", std::process::id()));
     std::fs::write(&beside, format!("{noderange}\n"))?;
     std::fs::rename(&beside, path)
 }
 
-/// Looks whether [`write_failed`] will be able to write there: to be known before the work, not after.
-pub fn may_write(path: &std::path::Path) -> io::Result<()> {
+/// Looks whether the file that `option` names, if it does, can be written the way [`write_failed`] does:
+/// to be known before the work, not after.
+///
+/// # Errors
+/// It cannot; option and file are in the text.
+pub fn may_write(option: &str, path: Option<&Path>) -> anyhow::Result<()> {
+    let Some(path) = path else {
+        return Ok(());
+    };
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(std::path::Path::new("."));
-    Ok(nix::unistd::access(parent, nix::unistd::AccessFlags::W_OK)?)
+    access(parent.unwrap_or(Path::new(".")), AccessFlags::W_OK)
+        .map_err(io::Error::from)
+        .with_context(|| format!("{option}: {}", path.display()))
+}
+
+/// A noderange behind the number of its nodes: nothing for none.
+pub fn listed(folded: &str) -> String {
+    match folded.is_empty() {
+        true => String::new(),
+        false => format!(": {folded}"),
+    }
 }

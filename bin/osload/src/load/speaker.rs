@@ -8,7 +8,7 @@ use anyhow::Context;
 use image_load::{NodeResult, Plan, Results, Status, words};
 use node_reboot::privileged::Answers;
 use program::syslog::{Level, log};
-use program::{Output, Progress, StatusFd, close_stdout, complain, escape, exit};
+use program::{Output, Progress, StatusFd, close_stdout, complain, escape, exit, listed};
 
 use super::args::Load;
 use crate::NAME;
@@ -42,9 +42,7 @@ impl<'a> Speaker<'a> {
         let adopt = |fd| {
             fork_worker::inherited::adopt_writable(fd).with_context(|| format!("--status-fd: {fd}"))
         };
-        if let Some(path) = &args.failed_to {
-            program::may_write(path).with_context(|| format!("--failed-to: {}", path.display()))?;
-        }
+        program::may_write("--failed-to", args.failed_to.as_deref())?;
         Ok(Speaker {
             args,
             json,
@@ -204,12 +202,5 @@ fn story(result: &NodeResult) -> String {
         // The why says it all: what was written, and how it came up.
         (why, Status::DONE) => why.to_string(),
         (why, status) => format!("{}: {why}", words(status)),
-    }
-}
-
-fn listed(folded: &str) -> String {
-    match folded.is_empty() {
-        true => String::new(),
-        false => format!(": {folded}"),
     }
 }
