@@ -7,7 +7,6 @@ use disk_image::order::{NoOrder, Order, Wanted, Zero};
 use disk_image::{Digest, Store};
 use node_reboot::permission::{self, Asked};
 use node_reboot::{NodeResult, Power, Status};
-use node_report::{Claim, Life, Me, PrivateDir};
 use program::Site;
 use xcat_tables::policy::Call;
 use xcat_tables::{Location, Tables};
@@ -133,15 +132,13 @@ impl Plan {
 
     /// Nodes that somebody else waits for; who is quicker from here on is seen when they are claimed.
     fn claimed(&mut self, tables: &Tables, names: Vec<String>) -> Result<Vec<String>, Refused> {
-        let claims = living_claims(tables)?;
+        let claims = node_report::claims_of_others(tables)?;
         let (held, left): (Vec<String>, Vec<String>) = names
             .into_iter()
             .partition(|node| claims.contains_key(node));
         for node in held {
-            if let Some(claim) = claims.get(&node) {
-                let why = format!("is waited for by {}", claim.holder_text());
-                self.settle(&node, Status::NOT_STARTED, why);
-            }
+            let why = format!("is waited for by {}", claims[&node].holder_text());
+            self.settle(&node, Status::NOT_STARTED, why);
         }
         Ok(left)
     }
@@ -289,7 +286,7 @@ fn check(images: &[Wanted], options: &Options) -> Result<(), NoOrder> {
 fn most_at_a_time(tables: &Tables, names: &[String], most: Option<usize>) -> Result<(), Refused> {
     let Some(most) = most else { return Ok(()) };
     let ours: BTreeSet<&String> = names.iter().collect();
-    let claims = living_claims(tables)?;
+    let claims = node_report::claims_of_others(tables)?;
     let running = claims
         .values()
         .filter(|claim| claim.is_load() && !ours.contains(&claim.node))
@@ -302,21 +299,6 @@ fn most_at_a_time(tables: &Tables, names: &[String], most: Option<usize>) -> Res
         });
     }
     Ok(())
-}
-
-fn living_claims(tables: &Tables) -> Result<BTreeMap<String, Claim>, Refused> {
-    let mut claims = node_report::claims(tables)?;
-    if claims.is_empty() {
-        return Ok(claims);
-    }
-    let system = |why: std::io::Error| node_reboot::Refused::System("this host", why);
-    let me = Me::here().map_err(system)?;
-    let run = PrivateDir::open(&program::paths::run_dir())
-        .map_err(|error| system(std::io::Error::other(error)))?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    claims.retain(|_, claim| matches!(claim.life(&me, &run, now), Life::Here | Life::Elsewhere));
-    Ok(claims)
 }
 
 fn known_disks(tables: &Tables, names: &[String]) -> Result<BTreeMap<String, u64>, Refused> {

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use node_report::{Claim, Life, Me, PrivateDir};
 use xcat_tables::{Location, Tables};
 
 use crate::Refused;
@@ -137,30 +136,17 @@ impl Plan {
 
     /// A node whose report somebody else waits for is in the middle of something.
     fn claimed(&mut self, tables: &Tables, names: Vec<String>) -> Result<Vec<String>, Refused> {
-        let claims = node_report::claims(tables)?;
-        if claims.is_empty() {
-            return Ok(names);
-        }
-        let me = Me::here().map_err(|error| Refused::System("this host", error))?;
-        let run = PrivateDir::open(&program::paths::run_dir())
-            .map_err(|error| Refused::System("locks", std::io::Error::other(error)))?;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-        let (mut left, mut held) = (Vec::new(), Vec::new());
-        let others =
-            |claim: &&Claim| matches!(claim.life(&me, &run, now), Life::Here | Life::Elsewhere);
-        for node in names {
-            match claims.get(&node).filter(others) {
-                Some(claim) => held.push((node, claim.holder_text())),
-                None => left.push(node),
-            }
-        }
+        let claims = node_report::claims_of_others(tables)?;
+        let (held, left): (Vec<String>, Vec<String>) = names
+            .into_iter()
+            .partition(|node| claims.contains_key(node));
         let status = match self.options.idle_only {
             true => Status::SKIPPED,
             false => Status::NOT_STARTED,
         };
-        for (node, holder) in held {
-            self.settle(&node, status, format!("is waited for by {holder}"));
+        for node in held {
+            let why = format!("is waited for by {}", claims[&node].holder_text());
+            self.settle(&node, status, why);
         }
         Ok(left)
     }

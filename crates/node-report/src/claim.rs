@@ -288,6 +288,22 @@ pub fn list(tables: &Tables) -> Result<BTreeMap<String, Claim>, Error> {
     Ok(index(&tables.rows(TABLE)?))
 }
 
+/// The nodes that somebody else waits for now, as far as this host can tell, each with its claim.
+///
+/// # Errors
+/// [`Error`]: it could not be found out.
+pub fn of_others(tables: &Tables) -> Result<BTreeMap<String, Claim>, Error> {
+    let mut claims = list(tables)?;
+    if claims.is_empty() {
+        return Ok(claims);
+    }
+    let me = Me::here().map_err(|error| Error::Host(error.to_string()))?;
+    let run = PrivateDir::open(&program::paths::run_dir())?;
+    let now = i64::try_from(crate::record::now()).unwrap_or(i64::MAX);
+    claims.retain(|_, claim| matches!(claim.life(&me, &run, now), Life::Here | Life::Elsewhere));
+    Ok(claims)
+}
+
 /// All claims, inside a transaction.
 pub(crate) fn by_node(change: &Transaction<'_>) -> Result<BTreeMap<String, Claim>, Error> {
     Ok(index(&change.rows(TABLE)?))

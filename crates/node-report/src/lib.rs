@@ -27,7 +27,9 @@ mod waiter;
 
 pub use addresses::Addresses;
 pub use apply::{Applied, COLUMN, Outcome, Place, TABLE, columns};
-pub use claim::{Claim, Life, Me, TABLE as CLAIMS, Taken, list as claims};
+pub use claim::{
+    Claim, Life, Me, TABLE as CLAIMS, Taken, list as claims, of_others as claims_of_others,
+};
 pub use frames::{Frame, Frames};
 pub use inbox::{BELL, alive, anybody, ring, sweep};
 pub use listener::{Listener, Remark, Service};
