@@ -1,13 +1,12 @@
 //! The two safety layers, each by itself: with it alone there are never two servers, without it there
 //! would be, and the same test sees them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::exit)]
-#![allow(unsafe_code)] // The ready pipe has a number and no owner.
 
 #[path = "../../fork-worker/tests/support/mod.rs"]
 mod support;
 
+use std::fs::File;
 use std::io::Write;
-use std::os::fd::FromRawFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -124,8 +123,8 @@ fn as_server() {
     if how == "clears-signal" {
         prctl::set_pdeathsig(None).unwrap();
     }
-    // SAFETY: the supervisor has put the pipe there for this program.
-    let mut ready = unsafe { std::fs::File::from_raw_fd(3) };
+    // The supervisor has put the pipe there for this program.
+    let mut ready = File::from(fork_worker::inherited::adopt_writable(3).unwrap());
     if how == "closes-all" {
         let names = std::fs::read_dir("/proc/self/fd").unwrap();
         let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();

@@ -141,7 +141,9 @@ fn until_idle(fleet: &Fleet) {
             matches!(activation, Activation::NotReady | Activation::Activating)
         })
     };
+    let end = Instant::now() + Duration::from_secs(60);
     while (0..BMCS).any(busy) {
+        assert!(Instant::now() < end, "a BMC unpacks for a minute");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
