@@ -13,7 +13,7 @@ use Test::More;
 use Call;
 use Site;
 
-my $site = Site->new(3);
+my $site = Site->new(3, 66);
 my $root = $site->{root};
 
 # The site's hook answers for the nodes that it boots: with a report of adapters, or by loading the disk.

@@ -16,9 +16,10 @@ my $bin = $ENV{NODETOOLS_BIN} // die "NODETOOLS_BIN: is not set: cargo test -p s
 my $project = "$FindBin::Bin/../..";
 
 # Nodes n1..nCOUNT in group all, at 127.1.0.I, all of mgt openbmc but nCOUNT, which is of redfish; service
-# nodes sn1 (theirs) and sn2. Boots are announced in a FIFO.
+# nodes sn1 (theirs) and sn2. Their BMCs are at 127.BMCS.0.I; only called.t simulates some, at 66, and the
+# scripts run at once. Boots are announced in a FIFO.
 sub new {
-    my ($class, $count) = @_;
+    my ($class, $count, $bmcs) = @_;
     my $root = tempdir(CLEANUP => 1);
     my $self = bless { root => $root, count => $count }, $class;
     make_path("$root/tables", "$root/plugins");
@@ -37,7 +38,7 @@ sub new {
     $self->table('nodelist', 'node,groups', (map { [$_, 'all'] } @nodes), map { ["sn$_", 'service'] } 1, 2);
     $self->table('hosts', 'node,ip', (map { ["n$_", "127.1.0.$_"] } 1 .. $count), map { ["sn$_", "127.2.0.$_"] } 1, 2);
     $self->table('nodehm', 'node,mgt', map { [$_, $_ eq $nodes[-1] ? 'redfish' : 'openbmc'] } @nodes);
-    $self->table('openbmc', 'node,bmc,username,password', map { ["n$_", "127.66.0.$_", 'root', 'secret'] } 1 .. $count);
+    $self->table('openbmc', 'node,bmc,username,password', map { ["n$_", "127.$bmcs.0.$_", 'root', 'secret'] } 1 .. $count);
     $self->table('servicenode', 'node', ['sn1'], ['sn2']);
     $self->table('networks', 'netname,net,mask', ['all', '127.0.0.0', '255.0.0.0']);
     $self->table('noderes', 'node,servicenode,xcatmaster', map { [$_, 'sn1,sn2', 'sn1'] } @nodes);
