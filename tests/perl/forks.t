@@ -12,7 +12,7 @@ use Site;
 
 use constant REPORTS => 100;
 
-my $site = Site->new(2, 67);
+my $site = Site->new(2);
 my $run  = "$site->{root}/var/run/getadapter";
 
 # Forks and executions under strace, without the first execution.

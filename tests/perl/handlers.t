@@ -10,7 +10,7 @@ use Test::More;
 use Site;
 use Xcatd;
 
-my $site  = Site->new(3, 67);
+my $site  = Site->new(3);
 my @nodes = $site->nodes;
 my $beside = $site->beside(
     getadapter => { getadapter => 'getadapter' },

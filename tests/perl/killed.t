@@ -13,7 +13,7 @@ use Site;
 use constant CALLS => 'openat,write,fsync,rename,unlink,mkdir';
 
 $ENV{PERL_HASH_SEED} = 0;
-my $site = Site->new(2, 67);
+my $site = Site->new(2);
 my $run  = "$site->{root}/var/run/getadapter";
 $ENV{PERL_HASH_SEED} = 0;
 File::Path::make_path($run);

@@ -11,7 +11,7 @@ use Test::More;
 use Site;
 use Xcatd;
 
-my $site = Site->new(4, 67);
+my $site = Site->new(4);
 my $xcatd = Xcatd->new(
     plugins => "$site->{root}/plugins",
     nodes   => [$site->nodes],

@@ -12,7 +12,7 @@ use Test::More;
 use Site;
 use Xcatd;
 
-my $site  = Site->new(3, 67);
+my $site  = Site->new(3);
 my $root  = $site->{root};
 my $xcatd = Xcatd->new(
     plugins => "$root/plugins",

@@ -123,6 +123,11 @@ impl Claim {
         self.judge(me, now, |pid| inbox::alive(run, pid))
     }
 
+    /// Somebody else waits, as far as this host can tell.
+    fn is_of_another(&self, me: &Me, run: &PrivateDir, now: i64) -> bool {
+        matches!(self.life(me, run, now), Life::Here | Life::Elsewhere)
+    }
+
     /// As [`Claim::life`]; `alive` says whether a process of this host waits.
     pub fn judge(&self, me: &Me, now: i64, alive: impl Fn(u32) -> bool) -> Life {
         let holder = &self.holder;
@@ -199,7 +204,7 @@ pub(crate) fn take(
         for node in nodes {
             if let Some(claim) = existing
                 .get(node)
-                .filter(|claim| matches!(claim.life(me, run, now), Life::Here | Life::Elsewhere))
+                .filter(|claim| claim.is_of_another(me, run, now))
             {
                 taken.held.insert(node.clone(), claim.holder_text());
                 continue;
@@ -300,7 +305,7 @@ pub fn of_others(tables: &Tables) -> Result<BTreeMap<String, Claim>, Error> {
     let me = Me::here().map_err(|error| Error::Host(error.to_string()))?;
     let run = PrivateDir::open(&program::paths::run_dir())?;
     let now = i64::try_from(crate::record::now()).unwrap_or(i64::MAX);
-    claims.retain(|_, claim| matches!(claim.life(&me, &run, now), Life::Here | Life::Elsewhere));
+    claims.retain(|_, claim| claim.is_of_another(&me, &run, now));
     Ok(claims)
 }
 

@@ -16,10 +16,10 @@ my $bin = $ENV{NODETOOLS_BIN} // die "NODETOOLS_BIN: is not set: cargo test -p s
 my $project = "$FindBin::Bin/../..";
 
 # Nodes n1..nCOUNT in group all, at 127.1.0.I, all of mgt openbmc but nCOUNT, which is of redfish; service
-# nodes sn1 (theirs) and sn2. Their BMCs are at 127.BMCS.0.I; only called.t simulates some, at 66, and the
-# scripts run at once. Boots are announced in a FIFO.
+# nodes sn1 (theirs) and sn2. Their BMCs are at 127.BMCS.0.I; whoever simulates some names BMCS, for the
+# scripts run at once: at 67 there are none. Boots are announced in a FIFO.
 sub new {
-    my ($class, $count, $bmcs) = @_;
+    my ($class, $count, $bmcs) = (@_, 67);
     my $root = tempdir(CLEANUP => 1);
     my $self = bless { root => $root, count => $count }, $class;
     make_path("$root/tables", "$root/plugins");

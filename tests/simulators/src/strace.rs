@@ -74,8 +74,8 @@ pub fn steps(trace: &Path) -> Vec<Step> {
     steps
 }
 
-/// Which of them a test visits: every one with `KILL_STRIDE=1` (`make campaign`), else every few, each
-/// time others.
+/// Which of them a test visits: every one with `KILL_STRIDE=1` (`make campaign`), else the first, before
+/// which nothing can have happened, and every few after it, each time others.
 #[allow(clippy::print_stdout)] // Which ones they were is worth knowing when one fails.
 pub fn visited(steps: Vec<Step>, default_stride: usize) -> impl Iterator<Item = Step> {
     let stride = std::env::var("KILL_STRIDE")
@@ -85,8 +85,14 @@ pub fn visited(steps: Vec<Step>, default_stride: usize) -> impl Iterator<Item = 
         .min(steps.len());
     let now = std::time::UNIX_EPOCH.elapsed().expect("a clock");
     let offset = now.subsec_nanos() as usize % stride;
-    println!("{} steps, every {stride}. from {}", steps.len(), offset + 1);
-    steps.into_iter().skip(offset).step_by(stride)
+    println!(
+        "{} steps: the first, and every {stride}. from {}",
+        steps.len(),
+        offset + 1
+    );
+    let visited = move |at: usize| at == 0 || at % stride == offset;
+    let numbered = steps.into_iter().enumerate();
+    numbered.filter_map(move |(at, step)| visited(at).then_some(step))
 }
 
 /// A command that runs `command` under strace with these options; environment, directory and arguments
