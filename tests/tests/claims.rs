@@ -257,6 +257,18 @@ fn a_claim_of_another_host_counts_until_its_deadline() {
 }
 
 #[test]
+fn a_node_that_another_host_waits_for_is_not_rebooted() {
+    let cluster = Cluster::new(1);
+    let held = "is waited for by getadapter (process 4711 on elsewhere)";
+    for (seconds_left, is_held) in [(600, true), (-1, false)] {
+        of_another_host(&cluster, now().saturating_add_signed(seconds_left));
+        let planned = cluster.run("nodereboot", &["n1", "--dry-run"]);
+        assert_eq!(planned.stdout.contains(held), is_held, "{planned:?}");
+        assert_eq!(planned.status.code() == Some(1), is_held, "{planned:?}");
+    }
+}
+
+#[test]
 fn a_report_for_a_waiter_on_another_host_is_stored_and_marked_done() {
     let cluster = Cluster::new(1);
     of_another_host(&cluster, now() + 600);

@@ -278,3 +278,25 @@ fn a_report_acknowledged_just_before_the_end_counts() {
     scan.finish().code(0);
     assert!(cluster.stored("n1").is_some());
 }
+
+#[test]
+fn files_that_cannot_be_written_are_known_before_the_work() {
+    let cluster = Cluster::new(1);
+    let file = cluster.path("missing/file").display().to_string();
+    for (program, args, option) in [
+        ("getadapter", &["n1"][..], "--failed-to"),
+        ("nodereboot", &["n1", "--dry-run"], "--failed-to"),
+        ("osload", &["n1", "-i", "img", "--dry-run"], "--failed-to"),
+        ("rflash", &["n1", "-l"], "--failed-to"),
+        ("rflash", &["n1", "-l"], "--report"),
+        ("snmove", &["-s", "sn1", "--plan"], "--failed-to"),
+    ] {
+        let ended = cluster.run(program, &[args, &[option, &file]].concat());
+        let why = "No such file or directory (os error 2)";
+        assert_eq!(
+            ended.stderr,
+            format!("{program}: {option}: {file}: {why}\n")
+        );
+        assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(3), ""));
+    }
+}

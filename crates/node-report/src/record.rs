@@ -236,7 +236,7 @@ impl FileName {
     }
 }
 
-/// The present, as reports count it.
+/// The present, as reports count it: nanoseconds. Claims count seconds.
 pub(crate) fn now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     u64::try_from(now.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
